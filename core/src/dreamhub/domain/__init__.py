@@ -1,0 +1,1 @@
+"""Rules without I/O: what is decided from what is seen."""

@@ -1,0 +1,58 @@
+"""What the operator hands to a worker: the `job.json` of a job's input Secret.
+
+The worker has no Kubernetes token and no S3 key, so everything it may touch is named here: its documents as presigned
+URLs that expire, its settings as values. Its logins come from the tenant's credentials Secret.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Track = Literal["stable", "canary", "shadow"]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Build(_Wire):
+    """The worker build that writes: kept on every chunk, so that a rollback can find what a canary wrote."""
+
+    name: str
+    track: Track = "stable"
+
+
+class InputDocument(_Wire):
+    """A stored document version to ingest."""
+
+    document_id: str
+    version_id: str
+    url: str
+    """Presigned GET, reachable from the tenant's namespace."""
+
+
+class InputText(_Wire):
+    """Text given in the IngestJob itself. The worker registers the document and keeps the original by `put_url`."""
+
+    name: str
+    text: str
+    version_id: str
+    """Derived from the IngestJob's UID, so that a second run of the same job writes the same version."""
+    put_url: str
+    """Presigned PUT for the original bytes."""
+
+
+class JobInput(_Wire):
+    tenant: str
+    job: str
+    """Name of the IngestJob."""
+    uid: str
+    """UID of the IngestJob: key of its run in the database and the first half of every fencing token."""
+    build: Build
+    embedding_model: str
+    """A name from the platform's model list, such as `builtin/wordllama-256`."""
+    force: bool = False
+    tags: tuple[str, ...] = ()
+    documents: tuple[InputDocument, ...] = ()
+    texts: tuple[InputText, ...] = Field(default=())

@@ -1,0 +1,59 @@
+"""A job's progress: one shape from the worker through PostgreSQL and Redis to the CR status, REST and WebSocket."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+Stage = Literal["Starting", "Fetching", "Extracting", "Chunking", "Embedding", "Storing", "Finished"]
+RunState = Literal["Running", "Succeeded", "Failed"]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class DocumentCounts(_Wire):
+    total: int = 0
+    done: int = 0
+    """Searchable now; includes skipped ones."""
+    skipped: int = 0
+    """Unchanged since their last ingestion: nothing was done."""
+    failed: int = 0
+
+
+class Timing(_Wire):
+    """Seconds spent by stage, summed over documents."""
+
+    parse_seconds: float = 0
+    embed_seconds: float = 0
+    embed_wait_seconds: float = 0
+    store_seconds: float = 0
+
+
+class DocumentError(_Wire):
+    """Why one document failed. Holds ids and reasons only: no text and no file name of a tenant."""
+
+    document: str
+    error_class: Literal["Permanent", "Transient", "Quota"]
+    reason: str
+    """The `code` of the error, such as `EncryptedPDF`."""
+    message: str
+
+
+class Progress(_Wire):
+    """A whole snapshot, so that the last one read is enough. `percent` never goes back within a run."""
+
+    state: RunState = "Running"
+    stage: Stage = "Starting"
+    documents: DocumentCounts = DocumentCounts()
+    pages: int = 0
+    chunks: int = 0
+    """Chunks stored so far, of documents already visible or not."""
+    tokens: int = 0
+    percent: int = 0
+    chunks_per_second: float = 0
+    eta_seconds: int | None = None
+    timing: Timing = Timing()
+    errors: tuple[DocumentError, ...] = ()
+    """At most ten; all of them are in the database."""

@@ -1,0 +1,80 @@
+"""The one place that spells a name derived from a tenant or a job.
+
+A name that two services build separately is a name that one of them will one day build differently; a tenant's
+isolation rests on these being equal everywhere.
+"""
+
+import hashlib
+import re
+
+API_GROUP = "dreamhub.dev"
+API_VERSION = "v1alpha1"
+SYSTEM_NAMESPACE = "dreamhub-system"
+"""Where the chart installs by default. Services take the real one from their settings."""
+
+TOKEN_AUDIENCE = "dreamhub"
+"""Audience of the service-account tokens that the API accepts (TokenReview)."""
+
+TENANT_LABEL = f"{API_GROUP}/tenant"
+OWNER_UID_LABEL = f"{API_GROUP}/owner-uid"
+"""UID of the custom resource that an object was made for; pruning and deletion match it, never a name alone."""
+
+WORKER_SERVICE_ACCOUNT = "worker"
+OWNER_SERVICE_ACCOUNT = "owner"
+"""`kubectl -n dh-acme create token owner --audience dreamhub` logs in as the tenant."""
+
+CREDENTIALS_SECRET = "dreamhub-credentials"
+"""In the tenant's namespace: `database-url`, `redis-url`, `keys.json`."""
+
+KEYS_SECRET = "dreamhub-tenant-keys"
+"""In the system namespace: one entry for each tenant, `<tenant>.json`, its data keys (see `dreamhub.domain.keys`)."""
+
+_TENANT = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
+
+
+def is_tenant_name(name: str) -> bool:
+    """Whether `name` is a DNS label of at most 40 characters, as the Tenant resource demands."""
+    return _TENANT.fullmatch(name) is not None
+
+
+def namespace(tenant: str) -> str:
+    return f"dh-{tenant}"
+
+
+def tenant_of_namespace(name: str) -> str | None:
+    """The tenant that a namespace belongs to by its name, or None. Proof of ownership is the UID, not this."""
+    tenant = name.removeprefix("dh-")
+    return tenant if tenant != name and is_tenant_name(tenant) else None
+
+
+def database_role(tenant: str) -> str:
+    """The tenant's PostgreSQL role and, under the same name, its schema. Hyphens stay: SQL must quote it."""
+    return f"t_{tenant}"
+
+
+def redis_user(tenant: str) -> str:
+    return f"t_{tenant}"
+
+
+def redis_prefix(tenant: str) -> str:
+    """Prefix of every key and channel of a tenant; the braces keep them on one Redis Cluster slot."""
+    return f"dh:{{{tenant}}}:"
+
+
+def progress_key(tenant: str, job: str) -> str:
+    """The capped stream of a job's progress; also the name of the channel that wakes its readers."""
+    return f"{redis_prefix(tenant)}job:{job}"
+
+
+def object_key(tenant: str, version_id: str) -> str:
+    """Where the original bytes of a document version lie in the bucket. Carries no file name."""
+    return f"tenants/{tenant}/versions/{version_id}"
+
+
+def job_name(ingest_job_uid: str) -> str:
+    """The Kubernetes Job of an IngestJob: deterministic, so that a repeated create is a conflict, not a second run."""
+    return f"ij-{hashlib.sha256(ingest_job_uid.encode()).hexdigest()[:16]}"
+
+
+def job_input_secret(ingest_job_uid: str) -> str:
+    return f"{job_name(ingest_job_uid)}-input"
