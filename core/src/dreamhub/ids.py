@@ -21,6 +21,6 @@ def new_id(prefix: Prefix) -> str:
 
 
 def is_id(prefix: Prefix, value: str) -> bool:
-    """Whether `value` has the shape of an id of this kind. Callers answer 404, as for an absent one, when it has not."""
+    """Whether `value` has the shape of an id of this kind. A caller answers 404, as for an absent one, if not."""
     head, _, tail = value.partition("_")
     return head == prefix and len(tail) == 32 and all(c in "0123456789abcdef" for c in tail)
