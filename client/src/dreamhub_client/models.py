@@ -1,0 +1,448 @@
+"""The wire: every JSON body and WebSocket message of the DreamHub API, as both sides see it.
+
+The server builds its OpenAPI document from these classes and validates requests with them; the client parses answers
+with them. Requests refuse unknown fields, so that a typing error is a 400 and not a silent default. Answers ignore
+them, so that an older client reads a newer server.
+"""
+
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+MAX_QUERY_CHARACTERS = 2_000
+MAX_PAGE = 200
+MAX_HITS = 50
+MAX_INLINE_CHARACTERS = 200_000
+MAX_TAGS = 32
+MAX_IDS = 1_000
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""A document's name: what a person called the file. Never used as a path."""
+
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\s,\x00-\x1f\x7f]+$")]
+JobName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+DocumentId = Annotated[str, StringConstraints(pattern=r"^doc_[0-9a-f]{32}$")]
+
+VersionState = Literal["uploaded", "landing", "active", "failed"]
+JobPhase = Literal["Pending", "AwaitingApproval", "Queued", "Running", "Succeeded", "Failed", "Cancelled"]
+Stage = Literal["Starting", "Fetching", "Extracting", "Chunking", "Embedding", "Storing", "Finished"]
+Scope = Literal["read", "write"]
+
+FINISHED_PHASES: frozenset[str] = frozenset({"Succeeded", "Failed", "Cancelled"})
+
+
+class Wire(BaseModel):
+    """Base of what the server answers."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+
+class Request(BaseModel):
+    """Base of what a caller sends."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+Item = TypeVar("Item")
+
+
+class Page(Wire, Generic[Item]):
+    """One page of a list, newest first. `next_cursor` is opaque; None on the last page."""
+
+    items: tuple[Item, ...]
+    next_cursor: str | None = None
+
+
+# Errors
+
+
+class FieldError(Wire):
+    """One field that was refused: `field` is its path in the body, such as `source.documents.ids.0`."""
+
+    field: str
+    message: str
+
+
+class Problem(Wire):
+    """An RFC 9457 problem document, sent as `application/problem+json` for every error."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    """Stable and machine-readable, such as `EmptyFile`. Programs match on this, never on `detail`."""
+    instance: str
+    """Path of the request."""
+    request_id: str = ""
+    errors: tuple[FieldError, ...] = ()
+    limit: int | None = None
+    """The limit that was crossed, in its own unit (bytes for an upload), where there is one."""
+
+
+# Tenants and logins
+
+
+class TenantModels(Wire):
+    embedding: str
+    chat: str
+
+
+class TenantSelf(Wire):
+    """The caller's tenant, and what the caller may do in it."""
+
+    name: str
+    display_name: str
+    phase: str
+    suspended: bool
+    models: TenantModels
+    subject: str
+    """Who the token says the caller is: an OIDC subject or a service account's full name."""
+    scopes: tuple[Scope, ...]
+
+
+class WsTicket(Wire):
+    """Opens one WebSocket, once: `/ws?ticket=...`. For browsers, which cannot send an Authorization header there."""
+
+    ticket: str
+    expires_in_seconds: int
+
+
+# Documents
+
+
+class Document(Wire):
+    """A document and the state of its newest version. Searchable when `active_version` is set."""
+
+    id: str
+    name: str
+    media_type: str
+    source: str
+    tags: tuple[str, ...] = ()
+    active_version: str | None = None
+    latest_version: str | None = None
+    state: VersionState | None = None
+    size_bytes: int = 0
+    pages: int | None = None
+    chunks: int = 0
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    duplicate: bool = False
+    """True in the answer to an upload whose content this document already had: nothing new was stored."""
+
+
+class DocumentVersion(Wire):
+    id: str
+    document_id: str
+    state: VersionState
+    size_bytes: int
+    pages: int | None = None
+    chunks: int = 0
+    generation: int | None = None
+    worker_build: str | None = None
+    error_class: str | None = None
+    error_reason: str | None = None
+    created_at: AwareDatetime
+    activated_at: AwareDatetime | None = None
+
+
+class Chunk(Wire):
+    """A piece of a document as it is searched. Offsets count characters of the extracted text."""
+
+    id: str
+    version_id: str
+    ordinal: int
+    page: int | None = None
+    char_start: int
+    char_end: int
+    tokens: int
+    title: str = ""
+    heading_path: tuple[str, ...] = ()
+    text: str
+
+
+class DocumentPage(Page[Document]):
+    pass
+
+
+class DocumentVersionPage(Page[DocumentVersion]):
+    pass
+
+
+class ChunkPage(Page[Chunk]):
+    pass
+
+
+# Ingest jobs
+
+
+class DocumentsSource(Request):
+    """Uploaded documents, by id."""
+
+    ids: Annotated[tuple[DocumentId, ...], Field(min_length=1, max_length=MAX_IDS)]
+
+
+class InlineSource(Request):
+    """A small text given in the job itself; it becomes a document of this name."""
+
+    name: Name
+    text: Annotated[str, StringConstraints(min_length=1, max_length=MAX_INLINE_CHARACTERS)]
+
+
+class JobSource(Request):
+    """Exactly one of the fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"minProperties": 1, "maxProperties": 1},
+    )
+
+    documents: DocumentsSource | None = None
+    inline: InlineSource | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.documents is None) == (self.inline is None):
+            msg = "exactly one of documents and inline must be given"
+            raise ValueError(msg)
+        return self
+
+
+class IngestJobCreate(Request):
+    name: JobName | None = None
+    """Made by the server when absent."""
+    source: JobSource
+    force: bool = False
+    """Ingest again even when the content is unchanged."""
+    tags: Annotated[tuple[Tag, ...], Field(max_length=MAX_TAGS)] = ()
+
+
+class DocumentsView(Wire):
+    ids: tuple[str, ...]
+
+
+class InlineView(Wire):
+    name: str
+
+
+class JobSourceView(Wire):
+    """Where a job's documents come from; an inline text itself is not repeated."""
+
+    documents: DocumentsView | None = None
+    inline: InlineView | None = None
+
+
+class DocumentCounts(Wire):
+    total: int = 0
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+
+class JobTiming(Wire):
+    """Seconds by stage, summed over documents."""
+
+    parse_seconds: float = 0
+    embed_seconds: float = 0
+    embed_wait_seconds: float = 0
+    store_seconds: float = 0
+
+
+class JobError(Wire):
+    """Why one document failed. `reason` is a stable code such as `EncryptedPDF`."""
+
+    document: str
+    error_class: str
+    reason: str
+    message: str
+
+
+class JobProgress(Wire):
+    stage: Stage | None = None
+    documents: DocumentCounts = DocumentCounts()
+    pages: int = 0
+    chunks: int = 0
+    tokens: int = 0
+    percent: int = 0
+    chunks_per_second: float = 0
+    eta_seconds: int | None = None
+    timing: JobTiming = JobTiming()
+
+
+class IngestJob(Wire):
+    """A job as its custom resource and the worker's last progress tell it."""
+
+    name: str
+    uid: str
+    source: JobSourceView
+    force: bool = False
+    tags: tuple[str, ...] = ()
+    phase: JobPhase = "Pending"
+    reason: str | None = None
+    message: str | None = None
+    progress: JobProgress = JobProgress()
+    errors: tuple[JobError, ...] = ()
+    """At most ten; `GET /ingest-jobs/{name}/documents` has all."""
+    build: str | None = None
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+
+
+class IngestJobPage(Page[IngestJob]):
+    pass
+
+
+class JobDocument(Wire):
+    """What one job did with one document."""
+
+    document_id: str
+    version_id: str | None = None
+    state: str
+    reason: str | None = None
+    message: str | None = None
+    chunks: int = 0
+    pages: int | None = None
+
+
+class JobDocumentPage(Page[JobDocument]):
+    pass
+
+
+class Task(Wire):
+    """A job as something to wait for: 202 with `done` false and a Retry-After, then 200."""
+
+    name: str
+    done: bool
+    phase: JobPhase
+    reason: str | None = None
+    message: str | None = None
+    progress: JobProgress = JobProgress()
+    errors: tuple[JobError, ...] = ()
+    retry_after_seconds: int | None = None
+
+
+# Search and answers
+
+
+class SearchFilters(Request):
+    """All given filters must hold. Absent is "any"; an empty list is nothing."""
+
+    documents: Annotated[tuple[DocumentId, ...], Field(max_length=MAX_IDS)] | None = None
+    tags: Annotated[tuple[Tag, ...], Field(max_length=MAX_TAGS)] | None = None
+    """Documents that carry at least one of these."""
+    media_types: Annotated[tuple[Name, ...], Field(max_length=MAX_TAGS)] | None = None
+
+
+Query = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY_CHARACTERS, pattern=r"\S")]
+
+
+class SearchRequest(Request):
+    query: Query
+    limit: Annotated[int, Field(ge=1, le=MAX_HITS)] = 10
+    filters: SearchFilters = SearchFilters()
+
+
+class Hit(Wire):
+    """A chunk that matches. `score` is the fused score; `lexical` and `semantic` its two parts before weighting."""
+
+    document_id: str
+    document_name: str
+    version_id: str
+    ordinal: int
+    page: int | None = None
+    char_start: int
+    char_end: int
+    title: str = ""
+    heading_path: tuple[str, ...] = ()
+    text: str
+    score: float
+    lexical: float
+    semantic: float
+
+
+class SearchResponse(Wire):
+    hits: tuple[Hit, ...]
+    model: str
+    """The embedding model that read the query."""
+    took_ms: float
+
+
+class AnswerRequest(Request):
+    question: Query
+    passages: Annotated[int, Field(ge=1, le=MAX_HITS)] = 8
+    """How many chunks to retrieve and answer from."""
+    filters: SearchFilters = SearchFilters()
+
+
+class Citation(Wire):
+    """Where a statement of the answer comes from: `[number]` in its text."""
+
+    number: int
+    document_id: str
+    document_name: str
+    version_id: str
+    ordinal: int
+    page: int | None = None
+    char_start: int
+    char_end: int
+    title: str = ""
+    heading_path: tuple[str, ...] = ()
+    quote: str
+    score: float
+
+
+class AnswerResponse(Wire):
+    answer: str
+    answered: bool
+    """False when the documents do not hold an answer; `answer` then says so and `citations` is empty."""
+    citations: tuple[Citation, ...] = ()
+    model: str
+    took_ms: float
+
+
+# WebSocket
+
+
+class Position(Request):
+    """The last message of a channel that the client has seen."""
+
+    epoch: str
+    offset: Annotated[int, Field(ge=0)]
+
+
+class ClientMessage(Request):
+    """`channel` is `job:<tenant>/<name>` or `jobs`; needed by all but `ping`."""
+
+    op: Literal["subscribe", "unsubscribe", "ping"]
+    channel: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    since: Position | None = None
+
+
+class JobUpdate(Wire):
+    """`data` of a `job:` channel, in snapshots and deltas alike: always the whole, so that the last one is enough."""
+
+    name: str
+    phase: JobPhase
+    reason: str | None = None
+    message: str | None = None
+    progress: JobProgress = JobProgress()
+    errors: tuple[JobError, ...] = ()
+
+
+class ServerMessage(Wire):
+    """`snapshot`, `delta`, `error` or `pong`.
+
+    `recovered` is on the first message after a `subscribe` with `since`: true when nothing was missed, false when the
+    stream no longer held everything and the snapshot replaces it. On `jobs`, a snapshot's data is `{"jobs": [...]}`
+    and a delta's `{"job": {...}}` or `{"deleted": "<name>"}`.
+    """
+
+    type: Literal["snapshot", "delta", "subscribed", "unsubscribed", "error", "pong"]
+    channel: str | None = None
+    epoch: str | None = None
+    offset: int | None = None
+    recovered: bool | None = None
+    data: dict[str, Any] | None = None
+    code: str | None = None
+    message: str | None = None
