@@ -7,22 +7,21 @@ them, so that an older client reads a newer server.
 
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, model_validator
 
-MAX_QUERY_CHARACTERS = 2_000
-MAX_PAGE = 200
-MAX_HITS = 50
-MAX_INLINE_CHARACTERS = 200_000
-MAX_TAGS = 32
-MAX_IDS = 1_000
-
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-"""A document's name: what a person called the file. Never used as a path."""
-
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\s,\x00-\x1f\x7f]+$")]
-JobName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-DocumentId = Annotated[str, StringConstraints(pattern=r"^doc_[0-9a-f]{32}$")]
+from dreamhub_client.wire import (
+    MAX_HITS,
+    MAX_IDS,
+    MAX_INLINE_CHARACTERS,
+    MAX_TAGS,
+    DocumentId,
+    JobName,
+    Name,
+    Query,
+    Request,
+    Tag,
+    Wire,
+)
 
 VersionState = Literal["uploaded", "landing", "active", "failed"]
 JobPhase = Literal["Pending", "AwaitingApproval", "Queued", "Running", "Succeeded", "Failed", "Cancelled"]
@@ -30,18 +29,6 @@ Stage = Literal["Starting", "Fetching", "Extracting", "Chunking", "Embedding", "
 Scope = Literal["read", "write"]
 
 FINISHED_PHASES: frozenset[str] = frozenset({"Succeeded", "Failed", "Cancelled"})
-
-
-class Wire(BaseModel):
-    """Base of what the server answers."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
-
-
-class Request(BaseModel):
-    """Base of what a caller sends."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
 Item = TypeVar("Item")
@@ -332,9 +319,6 @@ class SearchFilters(Request):
     tags: Annotated[tuple[Tag, ...], Field(max_length=MAX_TAGS)] | None = None
     """Documents that carry at least one of these."""
     media_types: Annotated[tuple[Name, ...], Field(max_length=MAX_TAGS)] | None = None
-
-
-Query = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY_CHARACTERS, pattern=r"\S")]
 
 
 class SearchRequest(Request):
