@@ -1,0 +1,24 @@
+"""The schema versions that this build works with.
+
+Migrations are expand first: a newer schema keeps serving older builds until a contract step, and contract steps run
+only when no old build is left. So a build needs *at least* its minimum; a newer schema is fine, which is what lets a
+Helm rollback come up.
+"""
+
+import asyncpg
+
+SCHEMA_MIN = 1
+"""The oldest schema that this build's SQL works with."""
+
+SCHEMA_HEAD = 1
+"""The newest migration that this build ships; a test compares it with `migrations/`."""
+
+
+async def fetch_schema_version(conn: asyncpg.Connection) -> int:
+    """The newest applied migration; 0 before the first. Any service login may read it."""
+    raise NotImplementedError
+
+
+def is_compatible(version: int) -> bool:
+    """For readiness and init containers: `SCHEMA_MIN <= version`, also above `SCHEMA_HEAD` (see the module's text)."""
+    return version >= SCHEMA_MIN
