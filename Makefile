@@ -1,0 +1,128 @@
+# Every command of this project, for people, for pre-commit and for CI: there is no second way to run a thing.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PACKAGES := core operator api-server worker client cli
+SOURCES := $(PACKAGES:%=%/src) hack tests
+STEPS = python -m hack.steps
+PYTEST = pytest $(PYTEST_ARGS)
+
+export MAKE
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export UV_PYTHON ?= 3.11
+
+CHECKS := format lint types layers lock members crds chart workflows
+
+##@ First steps
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: .venv/synced ## The whole first run: a cluster, DreamHub on it, documents, a question, an answer with citations
+	@$(STEPS) cluster-up images install tour
+
+.PHONY: tour
+tour: .venv/synced ## The demo's story alone, on a cluster where DreamHub is installed
+	@python -m hack.demo
+
+##@ Cluster and installation
+
+.PHONY: cluster-up
+cluster-up: .venv/synced ## Bring up a local Kubernetes (kind); NODES=3 for more nodes
+	@python -m hack.cluster up
+
+.PHONY: cluster-down
+cluster-down: .venv/synced ## Take it down: no process, mount, interface or rule stays
+	@python -m hack.cluster down
+
+.PHONY: images
+images: .venv/synced ## Build the container images and load them into the local cluster
+	@python -m hack.images
+
+.PHONY: install
+install: .venv/synced ## Install or upgrade DreamHub on the local cluster with Helm
+	@python -m hack.images install
+
+##@ Tests
+
+.PHONY: test
+test: .venv/synced ## Every test: unit, integration, e2e on the local cluster
+	@$(STEPS) --keep-going --output closing test-unit test-integration test-e2e
+
+.PHONY: test-unit
+test-unit: .venv/synced ## Pure and fast: no network, no servers
+	@$(PYTEST) tests/unit
+
+.PHONY: test-integration
+test-integration: .venv/synced host-packages ## Against real PostgreSQL, Redis and S3, started by the tests themselves
+	@$(PYTEST) tests/integration
+
+.PHONY: test-e2e
+test-e2e: cluster-up images install ## What a user does, on the local cluster
+	@$(PYTEST) tests/e2e
+
+.PHONY: bench
+bench: .venv/synced ## Measure: prints one table and writes build/bench.json
+	@python -m tests.bench
+
+##@ Code
+
+.PHONY: check
+check: .venv/synced ## All checks of pre-commit and CI; one alone: make check-format, -lint, -types, ...
+	@$(STEPS) --keep-going --output failures $(CHECKS:%=check-%)
+
+.PHONY: format
+format: .venv/synced ## Format the code and regenerate what is generated
+	@ruff format .
+	@ruff check --fix-only --quiet .
+	@python -m dreamhub.crd
+	@python -m hack.checks.chart --write
+
+.PHONY: hooks
+hooks: .venv/synced ## Let git run the checks before each commit
+	@pre-commit install
+
+.PHONY: clean
+clean: ## Remove what was built in this clone (the cluster's cache stays: make cluster-down, then rm -r ~/.cache/dreamhub)
+	@rm -rf .venv .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# ---- single checks -----------------------------------------------------------------------------------------------
+
+.PHONY: $(CHECKS:%=check-%)
+$(CHECKS:%=check-%): .venv/synced
+
+check-format:
+	@ruff format --check --quiet .
+
+check-lint:
+	@ruff check --quiet .
+
+check-types:
+	@mypy --no-error-summary $(SOURCES)
+
+check-layers:
+	@lint-imports
+
+check-lock:
+	@hack/uv lock --check --quiet
+
+check-members:
+	@python -m hack.checks.members
+
+check-crds:
+	@python -m dreamhub.crd --check
+
+check-chart:
+	@python -m hack.checks.chart
+
+check-workflows:
+	@python -m hack.checks.workflows
+
+# ---- environment -------------------------------------------------------------------------------------------------
+
+.venv/synced: uv.lock pyproject.toml $(PACKAGES:%=%/pyproject.toml) hack/uv
+	@hack/uv sync --all-packages --locked
+	@touch $@

@@ -1,0 +1,1 @@
+"""The checks of `make check` that need more than one command of a tool."""
