@@ -100,7 +100,7 @@ class WsTicket(Wire):
 
 
 class Document(Wire):
-    """A document and the state of its newest version. Searchable when `active_version` is set."""
+    """A document and the state of its latest version. Searchable when `active_version` is set."""
 
     id: str
     name: str
@@ -108,9 +108,11 @@ class Document(Wire):
     source: str
     tags: tuple[str, ...] = ()
     active_version: str | None = None
-    latest_version: str | None = None
-    state: VersionState | None = None
-    size_bytes: int = 0
+    """What searches find; None until the first ingestion has finished."""
+    latest_version: str
+    state: VersionState
+    """Of the latest version, as are the next three."""
+    size_bytes: int
     pages: int | None = None
     chunks: int = 0
     created_at: AwareDatetime
@@ -122,14 +124,16 @@ class Document(Wire):
 class DocumentVersion(Wire):
     id: str
     document_id: str
+    number: int
+    """1, 2, 3 ... within the document."""
     state: VersionState
     size_bytes: int
     pages: int | None = None
     chunks: int = 0
-    generation: int | None = None
     worker_build: str | None = None
     error_class: str | None = None
     error_reason: str | None = None
+    error_message: str | None = None
     created_at: AwareDatetime
     activated_at: AwareDatetime | None = None
 
@@ -137,8 +141,6 @@ class DocumentVersion(Wire):
 class Chunk(Wire):
     """A piece of a document as it is searched. Offsets count characters of the extracted text."""
 
-    id: str
-    version_id: str
     ordinal: int
     page: int | None = None
     char_start: int
@@ -281,15 +283,15 @@ class IngestJobPage(Page[IngestJob]):
 
 
 class JobDocument(Wire):
-    """What one job did with one document."""
+    """How one document of a job ended."""
 
     document_id: str
-    version_id: str | None = None
-    state: str
-    reason: str | None = None
-    message: str | None = None
+    version_id: str
+    outcome: Literal["Done", "Skipped", "Failed"]
+    pages: int = 0
     chunks: int = 0
-    pages: int | None = None
+    tokens: int = 0
+    error: JobError | None = None
 
 
 class JobDocumentPage(Page[JobDocument]):
@@ -317,8 +319,12 @@ class SearchFilters(Request):
 
     documents: Annotated[tuple[DocumentId, ...], Field(max_length=MAX_IDS)] | None = None
     tags: Annotated[tuple[Tag, ...], Field(max_length=MAX_TAGS)] | None = None
-    """Documents that carry at least one of these."""
+    """Documents that carry every one of these."""
     media_types: Annotated[tuple[Name, ...], Field(max_length=MAX_TAGS)] | None = None
+    created_from: AwareDatetime | None = None
+    """Of the document, inclusive."""
+    created_until: AwareDatetime | None = None
+    """Exclusive."""
 
 
 class SearchRequest(Request):
@@ -328,7 +334,7 @@ class SearchRequest(Request):
 
 
 class Hit(Wire):
-    """A chunk that matches. `score` is the fused score; `lexical` and `semantic` its two parts before weighting."""
+    """A chunk that matches. `score` is the fused score; `lexical` is the raw BM25, `semantic` the cosine."""
 
     document_id: str
     document_name: str
