@@ -1,0 +1,66 @@
+"""Text to vectors: the one interface that the worker and the search use, and the factory behind it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dreamhub.errors import InvalidInputError
+from dreamhub.llm.models import BUILTIN_EMBEDDING, ModelSettings
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EmbeddingResult:
+    """Vectors of length one, in the order of the texts."""
+
+    vectors: Vectors
+    """Shape (texts, dimensions)."""
+    tokens: tuple[int, ...]
+    """For each text: exact for the built-in model, the provider's total spread by length for others."""
+    wait_seconds: float = 0
+    """Spent on a provider's refusals: back-off and Retry-After."""
+
+
+class Embedder(Protocol):
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    @property
+    def lexical_weight(self) -> float:
+        """Share of BM25 in the fused ranking that suits this model."""
+        ...
+
+    async def embed(self, texts: list[str]) -> EmbeddingResult:
+        """Raises UnavailableError when the provider stays away, InvalidInputError when it refuses the texts."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def open_embedder(settings: ModelSettings) -> Embedder:
+    """The embedder for an entry of the model list. Each branch imports its own library: start-up pays for one."""
+    if settings.kind != "embedding":
+        raise InvalidInputError(f"{settings.name} is a {settings.kind} model, not an embedding model")
+    if settings.name == BUILTIN_EMBEDDING:
+        from dreamhub.llm.wordllama import WordLlamaEmbedder  # noqa: PLC0415 - see above
+
+        return WordLlamaEmbedder(settings)
+    if settings.builtin:
+        raise InvalidInputError(f"there is no built-in embedding model {settings.name!r}", code="UnknownModel")
+    from dreamhub.llm.openai_embedding import OpenAIEmbedder  # noqa: PLC0415 - the SDK takes over a second to import
+
+    return OpenAIEmbedder(settings)
+
+
+def normalise(vectors: Vectors) -> Vectors:
+    """Rows scaled to length one; a row of zeros (a text without a known token) stays as it is."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    scaled: Vectors = vectors / lengths
+    return scaled

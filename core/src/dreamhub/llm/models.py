@@ -1,0 +1,96 @@
+"""The platform's model list: which models exist, where they answer, how large their vectors are.
+
+A tenant names a model; the list says what the name means. Without a list there are the two that work offline.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from dreamhub.errors import InvalidInputError
+
+BUILTIN_EMBEDDING = "builtin/wordllama-256"
+BUILTIN_CHAT = "builtin/extractive"
+
+ModelKind = Literal["embedding", "chat"]
+
+
+class ModelSettings(BaseModel):
+    """One entry of the list. Names that start with `builtin/` need no endpoint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    name: str
+    kind: ModelKind
+    endpoint: str | None = None
+    """Base URL of an OpenAI-compatible API, such as `https://api.openai.com/v1`."""
+    served_name: str | None = None
+    """The name the endpoint knows the model by, when it differs from ours."""
+    dimensions: int | None = Field(default=None, ge=1, le=4000)
+    """Length of an embedding model's vectors; halfvec indexes end at 4,000."""
+    lexical_weight: float = Field(default=0.5, ge=0, le=1)
+    """Share of BM25 in the fused ranking. Measured for each embedding model on an evaluation set."""
+    api_key_file: Path | None = None
+    timeout_seconds: float = Field(default=30, gt=0)
+    """For one request. The retry loop around it has its own, longer budget."""
+    budget_seconds: float = Field(default=180, gt=0)
+    """Time for a request with all its retries, waiting for the provider's rate limit included."""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if not self.builtin and self.endpoint is None:
+            raise ValueError(f"model {self.name} needs an endpoint: only names that start with builtin/ have none")
+        if self.kind == "embedding" and self.dimensions is None:
+            raise ValueError(f"embedding model {self.name} needs its dimensions")
+        return self
+
+    @property
+    def builtin(self) -> bool:
+        return self.name.startswith("builtin/")
+
+    def read_api_key(self) -> str:
+        """The key, or a placeholder for endpoints that want none. Read at each opening, so a rotated key is taken."""
+        return self.api_key_file.read_text(encoding="utf-8").strip() if self.api_key_file else "none"
+
+
+class ModelList(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: tuple[ModelSettings, ...]
+
+    def find(self, kind: ModelKind, name: str) -> ModelSettings:
+        for model in self.models:
+            if model.kind == kind and model.name == name:
+                return model
+        known = ", ".join(model.name for model in self.models if model.kind == kind) or "none"
+        raise InvalidInputError(
+            f"there is no {kind} model named {name!r} in the platform's model list; it has: {known}",
+            code="UnknownModel",
+        )
+
+
+DEFAULT_MODELS = ModelList(
+    models=(
+        ModelSettings(name=BUILTIN_EMBEDDING, kind="embedding", dimensions=256, lexical_weight=0.7),
+        ModelSettings(name=BUILTIN_CHAT, kind="chat"),
+    )
+)
+
+
+def parse_models(text: str) -> ModelList:
+    """The list from its YAML. Raises InvalidInputError that names the entry and the field."""
+    import yaml  # noqa: PLC0415 - a worker without a list starts without a YAML parser
+
+    try:
+        return ModelList.model_validate(yaml.safe_load(text))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise InvalidInputError(f"the model list cannot be read: {error}", code="BadModelList") from error
+
+
+def load_models(path: Path | None) -> ModelList:
+    """The list at `path`, or the built-in models when there is no such file."""
+    if path is None or not path.is_file():
+        return DEFAULT_MODELS
+    return parse_models(path.read_text(encoding="utf-8"))
