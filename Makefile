@@ -57,7 +57,8 @@ test-unit: .venv/synced ## Pure and fast: no network, no servers
 	@$(PYTEST) tests/unit
 
 .PHONY: test-integration
-test-integration: .venv/synced host-packages ## Against real PostgreSQL, Redis and S3, started by the tests themselves
+test-integration: .venv/synced ## Against real PostgreSQL, Redis and S3, started by the tests themselves
+	@python -m hack.host
 	@$(PYTEST) tests/integration
 
 .PHONY: test-e2e
