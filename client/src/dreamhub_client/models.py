@@ -24,11 +24,11 @@ from dreamhub_client.wire import (
 )
 
 VersionState = Literal["uploaded", "landing", "active", "failed"]
-JobPhase = Literal["Pending", "AwaitingApproval", "Queued", "Running", "Succeeded", "Failed", "Cancelled"]
+JobPhase = Literal["Pending", "Running", "Succeeded", "Failed"]
 Stage = Literal["Starting", "Fetching", "Extracting", "Chunking", "Embedding", "Storing", "Finished"]
 Scope = Literal["read", "write"]
 
-FINISHED_PHASES: frozenset[str] = frozenset({"Succeeded", "Failed", "Cancelled"})
+FINISHED_PHASES: frozenset[str] = frozenset({"Succeeded", "Failed"})
 
 
 Item = TypeVar("Item")

@@ -10,12 +10,12 @@ MAX_PAGE = 200
 MAX_HITS = 50
 MAX_INLINE_CHARACTERS = 200_000
 MAX_TAGS = 32
-MAX_IDS = 1_000
+MAX_IDS = 500
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A document's name: what a person called the file. Never used as a path."""
 
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\s,\x00-\x1f\x7f]+$")]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[^\s,\x00-\x1f\x7f]+$")]
 JobName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 DocumentId = Annotated[str, StringConstraints(pattern=r"^doc_[0-9a-f]{32}$")]
 Query = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY_CHARACTERS, pattern=r"\S")]

@@ -1,0 +1,1 @@
+"""Who is calling: OIDC tokens and Kubernetes service-account tokens, both ending as one `Principal`."""

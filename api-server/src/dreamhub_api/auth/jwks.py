@@ -1,0 +1,99 @@
+"""An issuer's public keys: fetched without blocking, kept, refreshed when a token names a key that is not there yet."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import structlog
+from joserfc.errors import JoseError
+from joserfc.jwk import Key, KeySet
+
+from dreamhub.errors import UnauthenticatedError, UnavailableError
+from dreamhub_api.auth.cache import ExpiringCache
+
+MAX_AGE_SECONDS = 600.0
+"""After it the set is fetched again, so that a key that the issuer withdrew stops working."""
+
+UNKNOWN_KID_SECONDS = 30.0
+"""A key id that the issuer does not have is not asked for again this long: made-up ids must not become requests."""
+
+FETCH_TIMEOUT_SECONDS = 5.0
+MAX_DOCUMENT_BYTES = 1_000_000
+
+Fetch = Callable[[], Awaitable[dict[str, Any]]]
+
+_log = structlog.get_logger(__name__)
+
+
+class JwksCache:
+    """`fetch` reads the issuer's JWK set. Concurrent callers share one fetch."""
+
+    def __init__(self, fetch: Fetch, clock: Callable[[], float]) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._keys: dict[str, Key] = {}
+        self._fetched_at = float("-inf")
+        self._unknown: ExpiringCache[str, bool] = ExpiringCache(1024, clock)
+
+    async def find(self, kid: str | None) -> Key:
+        """The key of this id; without an id, the only key. Raises UnauthenticatedError when the issuer has none."""
+        if self._clock() - self._fetched_at > MAX_AGE_SECONDS:
+            await self._refresh(self._fetched_at)
+        key = self._lookup(kid)
+        if key is None and not self._unknown.get(kid or ""):
+            await self._refresh(self._fetched_at)
+            key = self._lookup(kid)
+        if key is None:
+            self._unknown.put(kid or "", value=True, expires_at=self._clock() + UNKNOWN_KID_SECONDS)
+            raise UnauthenticatedError("the token is signed with a key that its issuer does not have", code="TokenKey")
+        return key
+
+    def _lookup(self, kid: str | None) -> Key | None:
+        if kid is None:
+            return next(iter(self._keys.values())) if len(self._keys) == 1 else None
+        return self._keys.get(kid)
+
+    async def _refresh(self, seen: float) -> None:
+        """Fetch, unless somebody did since `seen`. With keys in hand a failing issuer is only logged."""
+        async with self._lock:
+            if self._fetched_at > seen:
+                return
+            try:
+                keys = KeySet.import_key_set(await self._fetch())  # type: ignore[arg-type]  # JSON edge
+            except (aiohttp.ClientError, TimeoutError, JoseError, KeyError, TypeError, ValueError) as error:
+                if not self._keys:
+                    raise UnavailableError(
+                        "the identity provider's keys cannot be read; try again", code="IssuerUnavailable"
+                    ) from error
+                _log.warning("jwks refresh failed", error=type(error).__name__)
+                self._fetched_at = self._clock() - MAX_AGE_SECONDS + UNKNOWN_KID_SECONDS
+                return
+            self._keys = {key.kid: key for key in keys.keys if key.kid}
+            self._fetched_at = self._clock()
+
+
+def http_fetch(session: aiohttp.ClientSession, issuer: str, jwks_url: str | None) -> Fetch:
+    """Reads the set at `jwks_url`, or where the issuer's discovery document says it is."""
+
+    async def fetch() -> dict[str, Any]:
+        url = jwks_url
+        if url is None:
+            discovery = await _get(session, issuer.rstrip("/") + "/.well-known/openid-configuration")
+            url = str(discovery["jwks_uri"])
+        return await _get(session, url)
+
+    return fetch
+
+
+async def _get(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
+    timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_SECONDS)
+    async with session.get(url, timeout=timeout, allow_redirects=False) as response:
+        response.raise_for_status()
+        if (response.content_length or 0) > MAX_DOCUMENT_BYTES:
+            raise ValueError(f"the document at {url} is larger than {MAX_DOCUMENT_BYTES} bytes")
+        document = await response.json(content_type=None)
+        if not isinstance(document, dict):
+            raise TypeError(f"the document at {url} is not a JSON object")
+        return document
