@@ -1,0 +1,1 @@
+"""The demo: what `make demo` runs, and the documents it shows."""
