@@ -11,7 +11,7 @@ export MAKE
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export UV_PYTHON ?= 3.11
 
-CHECKS := format lint types layers lock members crds chart workflows
+CHECKS := format lint types layers lock members crds chart manifests workflows
 
 ##@ First steps
 
@@ -44,7 +44,7 @@ images: .venv/synced ## Build the container images and load them into the local 
 
 .PHONY: install
 install: .venv/synced ## Install or upgrade DreamHub on the local cluster with Helm
-	@python -m hack.images install
+	@python -m hack.install
 
 ##@ Tests
 
@@ -118,6 +118,9 @@ check-crds:
 
 check-chart:
 	@python -m hack.checks.chart
+
+check-manifests:
+	@python -m hack.checks.manifests
 
 check-workflows:
 	@python -m hack.checks.workflows
