@@ -11,7 +11,7 @@ export MAKE
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export UV_PYTHON ?= 3.11
 
-CHECKS := format lint types layers lock members crds chart manifests workflows
+CHECKS := format lint types layers lock members crds chart manifests docs workflows
 
 ##@ First steps
 
@@ -81,6 +81,7 @@ format: .venv/synced ## Format the code and regenerate what is generated
 	@ruff check --fix-only --quiet .
 	@python -m dreamhub.crd
 	@python -m hack.checks.chart --write
+	@python -m hack.checks.error_codes --write
 
 .PHONY: hooks
 hooks: .venv/synced ## Let git run the checks before each commit
@@ -121,6 +122,9 @@ check-chart:
 
 check-manifests:
 	@python -m hack.checks.manifests
+
+check-docs:
+	@python -m hack.checks.error_codes
 
 check-workflows:
 	@python -m hack.checks.workflows
