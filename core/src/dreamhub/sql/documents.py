@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Literal, TypeVar
 
-import asyncpg
 
 from dreamhub.domain.keys import DataKeys
 
@@ -93,7 +92,7 @@ class StoredChunk:
     text: str
 
 
-async def register_upload(conn: asyncpg.Connection, keys: DataKeys, upload: NewUpload) -> UploadOutcome:
+async def register_upload(conn: Connection, keys: DataKeys, upload: NewUpload) -> UploadOutcome:
     """Register a document (new name) or a further version (known name, other bytes). Same name and bytes: the same ids.
 
     Idempotent for a given `version_id`, so a retry after a lost answer adds nothing.
@@ -101,31 +100,31 @@ async def register_upload(conn: asyncpg.Connection, keys: DataKeys, upload: NewU
     raise NotImplementedError
 
 
-async def fetch_document(conn: asyncpg.Connection, keys: DataKeys, document_id: str) -> Document:
+async def fetch_document(conn: Connection, keys: DataKeys, document_id: str) -> Document:
     """Raises NotFoundError."""
     raise NotImplementedError
 
 
 async def list_documents(
-    conn: asyncpg.Connection, keys: DataKeys, *, cursor: str | None = None, limit: int = 50
+    conn: Connection, keys: DataKeys, *, cursor: str | None = None, limit: int = 50
 ) -> Page[Document]:
     """Newest first. Raises InvalidInputError for a cursor that is not one."""
     raise NotImplementedError
 
 
-async def list_versions(conn: asyncpg.Connection, document_id: str) -> tuple[Version, ...]:
+async def list_versions(conn: Connection, document_id: str) -> tuple[Version, ...]:
     """Newest first. Raises NotFoundError when the document is absent."""
     raise NotImplementedError
 
 
 async def list_chunks(
-    conn: asyncpg.Connection, keys: DataKeys, document_id: str, *, cursor: str | None = None, limit: int = 50
+    conn: Connection, keys: DataKeys, document_id: str, *, cursor: str | None = None, limit: int = 50
 ) -> Page[StoredChunk]:
     """The active version's chunks in order. Empty before the first ingestion. Raises NotFoundError."""
     raise NotImplementedError
 
 
-async def delete_document(conn: asyncpg.Connection, document_id: str) -> tuple[str, ...]:
+async def delete_document(conn: Connection, document_id: str) -> tuple[str, ...]:
     """Delete a document with its versions and chunks; returns the version ids whose objects the caller deletes.
 
     An ingestion in flight gets FencedError at its next batch. Raises NotFoundError.

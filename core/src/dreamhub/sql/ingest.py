@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import asyncpg
+
 import numpy as np
 import numpy.typing as npt
 
@@ -97,12 +97,12 @@ class RunDocument:
     error: DocumentError | None = None
 
 
-async def start_run(conn: asyncpg.Connection, run: NewRun) -> int:
+async def start_run(conn: Connection, run: NewRun) -> int:
     """Begin or take over a run; returns its attempt (1, 2, ...), which fences all later writes of this run."""
     raise NotImplementedError
 
 
-async def ensure_generation(conn: asyncpg.Connection, space: EmbeddingSpace) -> int:
+async def ensure_generation(conn: Connection, space: EmbeddingSpace) -> int:
     """The tenant's index generation for this space; the first caller founds it.
 
     Raises ConflictError `EmbeddingModelChanged` when the tenant's chunks are of another space.
@@ -110,7 +110,7 @@ async def ensure_generation(conn: asyncpg.Connection, space: EmbeddingSpace) -> 
     raise NotImplementedError
 
 
-async def claim_version(conn: asyncpg.Connection, keys: DataKeys, claim: "Claim") -> ClaimedVersion:
+async def claim_version(conn: Connection, keys: DataKeys, claim: "Claim") -> ClaimedVersion:
     """Take over a version. Resumes a landing of the same build and generation, else starts a new one.
 
     Raises NotFoundError when the document was deleted, ConflictError `Superseded` when a newer version is active.
@@ -142,7 +142,7 @@ def seal_chunks(
     raise NotImplementedError
 
 
-async def store_batch(conn: asyncpg.Connection, claimed: ClaimedVersion, batch: SealedBatch) -> int:
+async def store_batch(conn: Connection, claimed: ClaimedVersion, batch: SealedBatch) -> int:
     """COPY one batch and move the checkpoint, in one transaction; returns the next ordinal.
 
     A batch below the checkpoint is refused as a bug. Raises FencedError when the claim was lost or the document deleted.
@@ -150,7 +150,7 @@ async def store_batch(conn: asyncpg.Connection, claimed: ClaimedVersion, batch: 
     raise NotImplementedError
 
 
-async def activate_version(conn: asyncpg.Connection, claimed: ClaimedVersion, *, pages: int, chunks: int) -> None:
+async def activate_version(conn: Connection, claimed: ClaimedVersion, *, pages: int, chunks: int) -> None:
     """Make the landing visible and delete what it replaces, at once for every reader.
 
     Raises FencedError; ConflictError `Superseded` when a newer version was activated meanwhile.
@@ -158,26 +158,26 @@ async def activate_version(conn: asyncpg.Connection, claimed: ClaimedVersion, *,
     raise NotImplementedError
 
 
-async def fail_version(conn: asyncpg.Connection, claimed: ClaimedVersion, error: DocumentError) -> None:
+async def fail_version(conn: Connection, claimed: ClaimedVersion, error: DocumentError) -> None:
     """Drop the landing and record why. A version that was active before stays active and searchable."""
     raise NotImplementedError
 
 
-async def record_run_document(conn: asyncpg.Connection, uid: str, attempt: int, document: RunDocument) -> None:
+async def record_run_document(conn: Connection, uid: str, attempt: int, document: RunDocument) -> None:
     """Record how a document ended; a repeated call replaces the row. Raises FencedError."""
     raise NotImplementedError
 
 
-async def fetch_finished_documents(conn: asyncpg.Connection, uid: str) -> tuple[RunDocument, ...]:
+async def fetch_finished_documents(conn: Connection, uid: str) -> tuple[RunDocument, ...]:
     """What earlier attempts of this run have finished (so that counts go on, never back)."""
     raise NotImplementedError
 
 
-async def save_progress(conn: asyncpg.Connection, uid: str, attempt: int, progress: Progress) -> None:
+async def save_progress(conn: Connection, uid: str, attempt: int, progress: Progress) -> None:
     """Keep the last snapshot. Raises FencedError when a later attempt runs."""
     raise NotImplementedError
 
 
-async def finish_run(conn: asyncpg.Connection, uid: str, attempt: int, progress: Progress) -> None:
+async def finish_run(conn: Connection, uid: str, attempt: int, progress: Progress) -> None:
     """Keep the final snapshot (`state` is Succeeded or Failed). Raises FencedError."""
     raise NotImplementedError

@@ -6,6 +6,25 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from dreamhub import names
+from dreamhub.errors import ForbiddenError, NotFoundError, UnavailableError
+from dreamhub.sql.codecs import register_codecs
+from dreamhub.sql.connections import Connection, Pool, translate_failures
+from dreamhub.sql.queries import load_queries
+
+_SQL = load_queries("pool")
+
+_SETTINGS = {
+    "plan_cache_mode": "force_custom_plan",  # a generic plan costs a 62 ms spike at the sixth execution
+    "jit": "off",  # compiling costs more than any of our queries takes
+    "idle_in_transaction_session_timeout": "60s",
+    "search_path": '"$user", public',  # the role decides the schema
+}
+
+PGVECTOR_MINIMUM = (0, 8, 4)
+POSTGRES_FIXED = {16: 10, 17: 6}
+"""First minor releases in which no known fault lets a query see past row security."""
+
 
 @dataclass(frozen=True, slots=True)
 class PoolOptions:
@@ -18,22 +37,100 @@ class PoolOptions:
     """Refuse a login that is a superuser or bypasses row security, and a pgvector with known faults."""
 
 
-async def open_pool(url: str, options: PoolOptions = PoolOptions()) -> asyncpg.Pool:
+DEFAULT_OPTIONS = PoolOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What the guard looks at."""
+
+    version: int
+    """`server_version_num`, such as 180006."""
+    pgvector: str | None
+    login: str
+    superuser: bool
+    bypasses_row_security: bool
+    unguarded_tables: tuple[str, ...]
+    """Parents without forced row security."""
+
+
+def find_fault(facts: ServerFacts) -> str | None:
+    """Why this server or login must not be used, with the next step; None when it is fine."""
+    major, minor = divmod(facts.version, 10_000)
+    if facts.superuser or facts.bypasses_row_security:
+        return f"the login {facts.login} sees past row security; use one without SUPERUSER and BYPASSRLS"
+    if major < 16 or minor < POSTGRES_FIXED.get(major, 0):
+        return f"PostgreSQL {major}.{minor} has known faults in row security; use 16.10, 17.6, 18 or later"
+    if facts.pgvector is None:
+        return "the extension vector is missing; run migrations/bootstrap.sql as a superuser"
+    if tuple(int(part) for part in facts.pgvector.split(".")) < PGVECTOR_MINIMUM:
+        return f"pgvector {facts.pgvector} is too old; ALTER EXTENSION vector UPDATE to 0.8.4 or later"
+    if facts.unguarded_tables:
+        return f"row security is not forced on {', '.join(facts.unguarded_tables)}; run the migrations"
+    return None
+
+
+async def fetch_facts(conn: Connection) -> ServerFacts:
+    row = await conn.fetchrow(_SQL["fetch_server_facts"])
+    if row is None:
+        raise UnavailableError("PostgreSQL told nothing of itself; the next try may succeed")
+    return ServerFacts(
+        version=row["version"],
+        pgvector=row["pgvector"],
+        login=row["login"],
+        superuser=row["superuser"],
+        bypasses_row_security=row["bypasses_row_security"],
+        unguarded_tables=tuple(row["unguarded_tables"]),
+    )
+
+
+async def open_pool(url: str, options: PoolOptions = DEFAULT_OPTIONS) -> Pool:
     """Open a pool with binary codecs for `halfvec` and `sparsevec` and with custom plans only.
 
-    Raises UnavailableError when the server does not answer, ForbiddenError when `role_guard` refuses the login.
+    Raises UnavailableError when the server does not answer, ForbiddenError when `role_guard` refuses server or login.
     """
-    raise NotImplementedError
+    with translate_failures():
+        if options.role_guard:
+            await _guard(url)
+        return await asyncpg.create_pool(
+            url,
+            min_size=options.minimum,
+            max_size=options.maximum,
+            command_timeout=options.command_timeout,
+            server_settings={**_SETTINGS, "application_name": options.application},
+            init=register_codecs,
+        )
+
+
+async def _guard(url: str) -> None:
+    conn = await asyncpg.connect(url)
+    try:
+        fault = find_fault(await fetch_facts(conn))
+    finally:
+        await conn.close()
+    if fault is not None:
+        raise ForbiddenError(f"this database is refused: {fault}", code="DatabaseRefused")
 
 
 @asynccontextmanager
-async def tenant_transaction(
-    pool: asyncpg.Pool, tenant: str, *, readonly: bool = False
-) -> AsyncIterator[asyncpg.Connection]:
+async def tenant_transaction(pool: Pool, tenant: str, *, readonly: bool = False) -> AsyncIterator[Connection]:
     """A transaction as the tenant's role (`SET LOCAL ROLE`): what the API wraps around every repository call.
 
     The role, and with it the schema, ends with the transaction. Raises NotFoundError for a tenant without a role. A
     worker does not need it: its login is the tenant.
     """
-    raise NotImplementedError
-    yield
+    with translate_failures():
+        async with pool.acquire() as conn, conn.transaction(readonly=readonly):
+            await _become(conn, tenant)
+            yield conn
+
+
+async def _become(conn: Connection, tenant: str) -> None:
+    """Names are checked first, so nothing in the statement needs escaping beyond the quotes."""
+    absent = NotFoundError(f"there is no tenant {tenant}", code="TenantNotFound")
+    if not names.is_tenant_name(tenant):
+        raise absent
+    try:
+        await conn.execute(f'SET LOCAL ROLE "{names.database_role(tenant)}"')
+    except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError) as error:
+        raise absent from error

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import asyncpg
 
 from dreamhub.domain.progress import Progress
 from dreamhub.sql.documents import Page
@@ -27,7 +26,7 @@ class ResolvedDocument:
     """Whether that version is searchable already."""
 
 
-async def fetch_progress(conn: asyncpg.Connection, tenant: str, uids: Collection[str]) -> dict[str, RunStatus]:
+async def fetch_progress(conn: Connection, tenant: str, uids: Collection[str]) -> dict[str, RunStatus]:
     """For the operator: the runs that exist among `uids` (an empty collection reads nothing).
 
     Raises NotFoundError when the tenant has no schema yet.
@@ -36,19 +35,19 @@ async def fetch_progress(conn: asyncpg.Connection, tenant: str, uids: Collection
 
 
 async def resolve_documents(
-    conn: asyncpg.Connection, tenant: str, document_ids: Collection[str]
+    conn: Connection, tenant: str, document_ids: Collection[str]
 ) -> Mapping[str, ResolvedDocument]:
     """For the operator: the latest version of each document that exists; absent ids are absent from the result."""
     raise NotImplementedError
 
 
-async def fetch_run(conn: asyncpg.Connection, uid: str) -> RunStatus | None:
+async def fetch_run(conn: Connection, uid: str) -> RunStatus | None:
     """For the API, as the tenant: one run, or None before its worker has started."""
     raise NotImplementedError
 
 
 async def list_run_documents(
-    conn: asyncpg.Connection, uid: str, *, cursor: str | None = None, limit: int = 50
+    conn: Connection, uid: str, *, cursor: str | None = None, limit: int = 50
 ) -> Page[RunDocument]:
     """For the API, as the tenant: how the run's documents ended, in order of document id."""
     raise NotImplementedError

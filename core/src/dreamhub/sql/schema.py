@@ -7,6 +7,11 @@ Helm rollback come up.
 
 import asyncpg
 
+from dreamhub.sql.connections import Connection
+from dreamhub.sql.queries import load_queries
+
+_SQL = load_queries("schema")
+
 SCHEMA_MIN = 1
 """The oldest schema that this build's SQL works with."""
 
@@ -14,9 +19,13 @@ SCHEMA_HEAD = 1
 """The newest migration that this build ships; a test compares it with `migrations/`."""
 
 
-async def fetch_schema_version(conn: asyncpg.Connection) -> int:
+async def fetch_schema_version(conn: Connection) -> int:
     """The newest applied migration; 0 before the first. Any service login may read it."""
-    raise NotImplementedError
+    try:
+        version = await conn.fetchval(_SQL["fetch_schema_version"])
+    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
+        return 0  # the first run grants both in the transaction that creates them
+    return int(version)
 
 
 def is_compatible(version: int) -> bool:

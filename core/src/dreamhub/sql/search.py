@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-import asyncpg
+
 import numpy as np
 import numpy.typing as npt
 
@@ -67,12 +67,12 @@ class Hit:
     """Cosine similarity."""
 
 
-async def fetch_index_state(conn: asyncpg.Connection) -> IndexState | None:
+async def fetch_index_state(conn: Connection) -> IndexState | None:
     """The tenant's active generation; None before its first ingestion (every search is empty then)."""
     raise NotImplementedError
 
 
-async def search(conn: asyncpg.Connection, keys: DataKeys, query: SearchQuery) -> list[Hit]:
+async def search(conn: Connection, keys: DataKeys, query: SearchQuery) -> list[Hit]:
     """The best chunks of visible documents, best first. Run it in a (read-only) transaction: it is two statements.
 
     Raises ConflictError when the embedding's dimensions are not those of the active generation.

@@ -1,24 +1,47 @@
 """Tenants as PostgreSQL knows them: a role, a schema, partitions. For the operator only."""
 
+import base64
+import hashlib
+import hmac
+import os
+
 import asyncpg
+
+from dreamhub.errors import InvalidInputError
+from dreamhub.sql.connections import Connection
+from dreamhub.sql.queries import load_queries
+
+_SQL = load_queries("tenants")
 
 
 def build_scram_verifier(password: str, *, salt: bytes | None = None, iterations: int = 4096) -> str:
     """The SCRAM-SHA-256 verifier that PostgreSQL stores (RFC 5802), so that no password ever stands in SQL or a log.
 
-    `salt` is random unless given. Passwords are ours: ASCII, so SASLprep changes nothing.
+    `salt` is random unless given. Passwords are ours: ASCII, so SASLprep changes nothing. The iteration count is
+    PostgreSQL's default: the passwords are long random ones, which no count makes safer.
     """
-    raise NotImplementedError
+    if not password.isascii() or not password:
+        raise InvalidInputError("database passwords are ASCII and not empty")
+    salt = os.urandom(16) if salt is None else salt
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    encoded = [base64.b64encode(part).decode() for part in (salt, stored_key, server_key)]
+    return f"SCRAM-SHA-256${iterations}:{encoded[0]}${encoded[1]}:{encoded[2]}"
 
 
-async def provision_tenant(conn: asyncpg.Connection, tenant: str, verifier: str) -> None:
+async def provision_tenant(conn: Connection, tenant: str, verifier: str) -> None:
     """Make or complete role, schema, partitions and grants, and set the login's verifier. Idempotent.
 
-    Raises InvalidInputError for a bad name.
+    Raises InvalidInputError for a bad name or something that is no verifier (the database decides, whoever calls).
     """
-    raise NotImplementedError
+    try:
+        await conn.execute(_SQL["provision_tenant"], tenant, verifier)
+    except asyncpg.InvalidParameterValueError as error:
+        raise InvalidInputError(f"the tenant was not provisioned: {error}") from error
 
 
-async def fetch_tenants(conn: asyncpg.Connection) -> frozenset[str]:
+async def fetch_tenants(conn: Connection) -> frozenset[str]:
     """Tenants that have a schema: what the operator compares with its Tenant resources."""
-    raise NotImplementedError
+    rows = await conn.fetch(_SQL["fetch_tenants"])
+    return frozenset(row["tenant"] for row in rows)

