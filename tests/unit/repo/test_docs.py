@@ -91,3 +91,22 @@ def test_every_page_is_reachable_from_the_readme() -> None:
 )
 def test_anchors_are_those_of_github(heading: str, anchor: str) -> None:
     assert slug(heading) == anchor
+
+
+@cache
+def source_text() -> str:
+    """Everything that may read a setting: code, images, chart."""
+    folders = ("core", "operator", "api-server", "worker", "client", "cli", "hack", "charts", "migrations")
+    files = [
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".yaml", ".sql", ".tpl"}
+    ]
+    return "\n".join(path.read_text() for path in [*files, ROOT / "Dockerfile", ROOT / "Makefile"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=by_path)
+def test_named_settings_exist(page: Page) -> None:
+    named = set(re.findall(r"\bDREAMHUB_[A-Z0-9_]+\b", page.text))
+    assert {name for name in named if name not in source_text()} == set()
