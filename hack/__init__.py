@@ -1,0 +1,1 @@
+"""Tools for people who develop DreamHub; nothing in here is shipped."""

@@ -1,0 +1,3 @@
+module dreamhub.dev/hack/pause
+
+go 1.21

@@ -1,0 +1,1 @@
+"""The pod network of nodes that cannot get kind's own: addresses, routes and enforced NetworkPolicies."""
