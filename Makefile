@@ -132,5 +132,6 @@ check-workflows:
 # ---- environment -------------------------------------------------------------------------------------------------
 
 .venv/synced: uv.lock pyproject.toml $(PACKAGES:%=%/pyproject.toml) hack/uv
-	@hack/uv sync --all-packages --locked
+	@echo "Preparing the Python environment in .venv" >&2
+	@hack/uv sync --all-packages --locked --quiet
 	@touch $@

@@ -1,11 +1,14 @@
 """What the documentation claims, taken out of it so that tests and checks can hold it against the code."""
 
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL
+)
 _LINK = re.compile(r"(?<!!)\[[^\]\n]+\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -22,7 +25,8 @@ class Page:
         return _FENCE.sub("", self.text)
 
     def blocks(self, *languages: str) -> list[str]:
-        return [body for language, body in _FENCE.findall(self.text) if language in languages]
+        fences = (match for match in _FENCE.finditer(self.text) if match["language"] in languages)
+        return [textwrap.dedent(match["body"]) for match in fences]
 
     def links(self) -> list[str]:
         """Targets inside the repository: paths and anchors, no web addresses."""

@@ -26,6 +26,9 @@ from hack.cluster.command import run
 from hack.cluster.settings import KUBERNETES_VERSION, PROJECT_FOLDER, read_settings
 from hack.cluster.toolchain import find_go
 
+VALUES_MARK = "# values.yaml"
+"""First line of an example in the docs that is values of the chart."""
+
 
 def parse_documents(text: str) -> list[Json]:
     """The Kubernetes objects of a YAML stream; other documents (values, configuration) are left out."""
@@ -50,7 +53,28 @@ def read_sources(root: Path, helm: Path) -> Iterator[tuple[str, list[Json]]]:
         yield str(path.relative_to(root)), parse_documents(path.read_text())
     for page in read_pages(root):
         for number, block in enumerate(page.blocks("yaml"), start=1):
-            yield f"{page.path.relative_to(root)}, YAML block {number}", parse_documents(block)
+            if not block.startswith(VALUES_MARK):
+                yield f"{page.path.relative_to(root)}, YAML block {number}", parse_documents(block)
+
+
+def read_values(root: Path) -> Iterator[tuple[str, str]]:
+    """(where it stands, the text) of all values that the chart must render with: its own cases, the docs' examples."""
+    for path in sorted((root / "charts/dreamhub").glob("ci/*.yaml")):
+        yield path.name, path.read_text()
+    for page in read_pages(root):
+        for number, block in enumerate(page.blocks("yaml"), start=1):
+            if block.startswith(VALUES_MARK):
+                yield f"{page.path.relative_to(root)}, YAML block {number}", block
+
+
+def render_chart(root: Path, helm: Path, where: str, values: str) -> list[Json]:
+    done = run_tool(
+        [helm, "template", "dreamhub", root / "charts/dreamhub", "--namespace", "dreamhub-system", "--values", "-"],
+        stdin=values,
+    )
+    if done.returncode:
+        raise SystemExit(f"the chart does not render with {where}:\n{done.stdout}")
+    return parse_documents(done.stdout)
 
 
 def read_openapi() -> Json:
