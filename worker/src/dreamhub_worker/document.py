@@ -1,0 +1,117 @@
+"""One document from its original to searchable chunks."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from dreamhub.domain.media_types import sniff
+from dreamhub.errors import UnavailableError
+from dreamhub.sql.ingest import (
+    Chunk,
+    ClaimedVersion,
+    RunDocument,
+    activate_version,
+    seal_chunks,
+    store_batch,
+)
+from dreamhub_worker.chunking import STRATEGY, Piece, document_title, split, text_to_embed
+from dreamhub_worker.context import Toolbox
+from dreamhub_worker.extract.extracted import Extracted
+from dreamhub_worker.meter import Meter
+from dreamhub_worker.transfer import Original
+
+BATCH_CHUNKS = 256
+"""Committed together: what a killed worker's successor does again at most."""
+
+_FETCHED, _EXTRACTED = 0.05, 0.15
+"""Share of a document's work that lies behind when it is fetched, and when its text is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A claimed version and how to get its original into a file."""
+
+    claimed: ClaimedVersion
+    fetch: Callable[[Path], Coroutine[Any, Any, Original]]
+
+
+async def ingest(tools: Toolbox, meter: Meter, source: Source) -> RunDocument:
+    """Fetch, extract, chunk, embed, store and activate a claimed version, from its checkpoint on.
+
+    Raises UserError when the document is at fault, TransientError when another attempt may succeed.
+    """
+    claimed = source.claimed
+    extracted = await _read(tools, meter, source)
+    meter.stage = "Chunking"
+    with meter.timed("parse"):
+        pieces = await asyncio.to_thread(lambda: list(split(extracted)))
+    meter.fraction, meter.current_chunks = _EXTRACTED, claimed.next_ordinal
+    title = document_title(extracted, claimed.name)
+    todo = iter(pieces[claimed.next_ordinal :])
+    tokens = 0
+    while batch := list(islice(todo, BATCH_CHUNKS)):
+        tools.stop.check()
+        spent = await _process(tools, meter, claimed, _Batch(title, batch))
+        meter.stored(len(batch), spent, _EXTRACTED + (1 - _EXTRACTED) * batch[-1].end / len(extracted.text))
+        tokens += spent
+    with meter.timed("store"):
+        async with tools.connection() as conn:
+            await activate_version(conn, claimed, pages=extracted.pages, chunks=len(pieces))
+    return RunDocument(claimed.document_id, claimed.version_id, "Done", len(pieces), extracted.pages, tokens)
+
+
+async def _read(tools: Toolbox, meter: Meter, source: Source) -> Extracted:
+    """The original's text. Its bytes lie in a temporary file only while they are needed."""
+    meter.stage = "Fetching"
+    with tempfile.TemporaryDirectory(dir=tools.work_dir) as folder:
+        path = Path(folder, "original")
+        original = await tools.stop.guard(source.fetch(path))
+        if original.size != source.claimed.size:
+            raise UnavailableError(
+                f"the object store gave {original.size} of {source.claimed.size} bytes; the next try may succeed",
+                code="ObjectStoreUnavailable",
+            )
+        meter.stage, meter.fraction = "Extracting", _FETCHED
+        with meter.timed("parse"):
+            media_type = sniff(original.head, source.claimed.name, source.claimed.media_type)
+            return await tools.stop.guard(tools.extractor.extract(path, media_type))
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    title: str
+    pieces: Sequence[Piece]
+
+
+async def _process(tools: Toolbox, meter: Meter, claimed: ClaimedVersion, batch: _Batch) -> int:
+    """Embed, seal and store one batch; returns its tokens."""
+    meter.stage = "Embedding"
+    with meter.timed("embed"):
+        embedded = await tools.embedder.embed([text_to_embed(batch.title, piece) for piece in batch.pieces])
+    meter.seconds.embed -= embedded.wait_seconds
+    meter.seconds.embed_wait += embedded.wait_seconds
+    meter.stage = "Storing"
+    chunks = [_chunk(batch.title, piece, size) for piece, size in zip(batch.pieces, embedded.tokens, strict=True)]
+    with meter.timed("store"):
+        sealed = await asyncio.to_thread(seal_chunks, tools.keys, tools.index, claimed, chunks, embedded.vectors)
+        async with tools.connection() as conn:
+            await store_batch(conn, claimed, sealed)
+    return sum(embedded.tokens)
+
+
+def _chunk(title: str, piece: Piece, tokens: int) -> Chunk:
+    return Chunk(
+        ordinal=piece.ordinal,
+        text=piece.text,
+        title=title,
+        heading_path=piece.heading_path,
+        page=piece.page,
+        char_start=piece.start,
+        char_end=piece.end,
+        tokens=tokens,
+        strategy=STRATEGY,
+    )

@@ -1,0 +1,1 @@
+"""Documents to plain text with an outline. Runs only in the child process: parsers meet hostile bytes here."""

@@ -1,0 +1,75 @@
+"""What a worker is told: mounted files and a few environment variables, read once.
+
+Read by hand and not by pydantic-settings, whose import alone would take a quarter of the time a worker has to be ready.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dreamhub.domain.job_input import JobInput
+from dreamhub.domain.keys import DataKeys
+from dreamhub.errors import InvalidInputError
+from dreamhub.llm.models import ModelSettings, load_models
+
+DEFAULT_JOB_DIR = "/var/run/dreamhub/job"
+DEFAULT_CREDENTIALS_DIR = "/var/run/dreamhub/credentials"
+DEFAULT_SIZE_LIMIT = 100 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    job: JobInput
+    model: ModelSettings
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    keys: DataKeys = field(repr=False)
+    size_limit: int
+    """Largest original that is read, in bytes."""
+    holder: str
+    """Pod name, for people who read the tables."""
+    work_dir: Path
+    log_level: str
+
+
+def read_settings(environment: Mapping[str, str]) -> WorkerSettings:
+    """Raises InvalidInputError that names the variable or file at fault; secrets are never quoted."""
+    job_dir = Path(environment.get("DREAMHUB_JOB_DIR", DEFAULT_JOB_DIR))
+    credentials = Path(environment.get("DREAMHUB_CREDENTIALS_DIR", DEFAULT_CREDENTIALS_DIR))
+    job = _read_job(job_dir / "job.json")
+    return WorkerSettings(
+        job=job,
+        model=load_models(job_dir / "models.yaml").find("embedding", job.embedding_model),
+        database_url=_read(credentials / "database-url").strip(),
+        redis_url=_read(credentials / "redis-url").strip(),
+        keys=DataKeys.parse(_read(credentials / "keys.json")),
+        size_limit=_read_number(environment, "DREAMHUB_UPLOAD_LIMIT_BYTES", DEFAULT_SIZE_LIMIT),
+        holder=environment.get("DREAMHUB_POD_NAME") or environment.get("HOSTNAME", "unknown"),
+        work_dir=Path(tempfile.gettempdir()),
+        log_level=environment.get("DREAMHUB_LOG_LEVEL", "INFO"),
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{path} cannot be read ({type(error).__name__}); mount it") from error
+
+
+def _read_job(path: Path) -> JobInput:
+    try:
+        return JobInput.model_validate_json(_read(path))
+    except ValidationError as error:
+        places = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise InvalidInputError(f"{path} is not a job of this build: {places}", code="BadJobInput") from None
+
+
+def _read_number(environment: Mapping[str, str], name: str, default: int) -> int:
+    value = environment.get(name, str(default))
+    if not value.isdigit() or int(value) == 0:
+        raise InvalidInputError(f"{name} is {value!r}; it must be a whole number above 0")
+    return int(value)
