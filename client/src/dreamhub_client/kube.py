@@ -92,10 +92,10 @@ async def forward_api(access: KubeAccess) -> AsyncIterator[str]:
         drain = asyncio.create_task(_drain(process.stdout))
         yield f"http://127.0.0.1:{port}"
     finally:
-        if drain is not None:
-            drain.cancel()
         with suppress(ProcessLookupError):
             process.terminate()
+        if drain is not None:
+            await drain
         await process.wait()
 
 
