@@ -1,19 +1,38 @@
 """Traps of this layout that would otherwise show as a puzzling failure somewhere else."""
 
 import operator
+import re
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from hack.checks.members import read_members
 from tests.unit.repo.tree import MEMBERS, ROOT, modules
 
+MAKEFILE_PACKAGES = re.compile(r"^PACKAGES := (.*)$", re.MULTILINE)
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
 
 
 def test_the_operator_folder_never_shadows_the_standard_library() -> None:
     assert not (ROOT / "operator" / "__init__.py").exists()
     assert Path(operator.__file__).parent == Path(sysconfig.get_path("stdlib"))
+
+
+def test_workspace_makefile_and_guards_know_the_same_members() -> None:
+    workspace = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"]
+    found = MAKEFILE_PACKAGES.search((ROOT / "Makefile").read_text())
+    assert found
+    assert found[1].split() == workspace == list(MEMBERS)
+    assert [member.distribution for member in read_members(ROOT)] == [
+        "dreamhub-core",
+        "dreamhub-operator",
+        "dreamhub-api",
+        "dreamhub-worker",
+        "dreamhub-client",
+        "dreamhub-cli",
+    ]
 
 
 @pytest.mark.parametrize("member", MEMBERS)
