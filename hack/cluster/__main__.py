@@ -33,9 +33,11 @@ def main() -> int:
 def _run(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> int:
     match arguments.command:
         case "up":
-            cluster.up(settings, progress)
+            with cluster.alone(settings, progress):
+                cluster.up(settings, progress)
         case "down":
-            cluster.down(settings, progress)
+            with cluster.alone(settings, progress):
+                cluster.down(settings, progress)
         case "load":
             load(settings, arguments.images, progress)
         case "status":

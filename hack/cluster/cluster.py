@@ -1,7 +1,10 @@
 """Brings the cluster up and down: the order of things, and what to do with what is there already."""
 
+import fcntl
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -41,6 +44,19 @@ def choose_step(nodes: list[Node], record: Record | None, asked: int | None) -> 
     if asked is not None and asked != len(nodes):
         raise ClusterError(f"A cluster of {len(nodes)} node(s) runs, {asked} were asked for: take it down first.")
     return Step.KEEP
+
+
+@contextmanager
+def alone(settings: Settings, progress: Progress) -> Iterator[None]:
+    """Hold the cluster's lock: of two `up` at the same time the second waits and then finds everything done."""
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    with (settings.cache / f"lock-{settings.name}").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.say("Another process works on the cluster; waiting for it.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def up(settings: Settings, progress: Progress) -> None:

@@ -1,7 +1,7 @@
 """The Docker daemon that holds the nodes: the machine's own when one answers, else a private one.
 
 The private daemon touches the machine as little as it can: no docker0, no iptables rules (one nftables table of ours
-does the masquerading, docker-proxy the published ports), its own cgroup, its own interface name, its own runtime folder.
+does the masquerading, docker-proxy the published ports), its own cgroup, interface name and runtime folder.
 `leftovers` relies on exactly these names to clean up after a daemon that was killed.
 """
 

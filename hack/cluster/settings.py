@@ -1,6 +1,7 @@
 """Names, places and pinned versions of the local cluster, read once from the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,13 +67,16 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str] = os.environ, nodes: int | None = None) -> Settings:
     """Take DREAMHUB_CACHE, DREAMHUB_CLUSTER, DREAMHUB_PORT and NODES from the environment."""
+    name = environment.get("DREAMHUB_CLUSTER", "dreamhub")
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,13}", name):
+        raise ClusterError(f"DREAMHUB_CLUSTER={name} is no cluster name: small letters, digits, dashes, at most 14.")
     home = Path(environment.get("HOME", "/root"))
     cache = Path(environment.get("DREAMHUB_CACHE", home / ".cache/dreamhub/cluster"))
     asked = nodes if nodes is not None else _number(environment, "NODES")
     if asked is not None and not 1 <= asked <= 9:
         raise ClusterError(f"A cluster of {asked} nodes cannot be made: ask for 1 to 9.")
     return Settings(
-        name=environment.get("DREAMHUB_CLUSTER", "dreamhub"),
+        name=name,
         cache=cache.expanduser().absolute(),
         port=_number(environment, "DREAMHUB_PORT") or 8080,
         nodes=asked,

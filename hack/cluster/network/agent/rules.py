@@ -1,9 +1,10 @@
 """NetworkPolicies into one nftables table: a pure function, so that a table of cases can prove it.
 
 Each pod of the node that a policy selects gets, for each direction, a chain: a line that returns for each thing that
-is allowed, then `drop`. Pods with equal lines share a chain. The hooks look a packet's source up in the map `egress` and
-its destination in the map `ingress`. They see addresses after service addresses were translated and before masquerading,
-so policies meet the real pods on both ends. Traffic between pods of one node is routed by the node, hence seen as well.
+is allowed, then `drop`. Pods with equal lines share a chain. The hooks look a packet's source up in the map `egress`
+and its destination in the map `ingress`. They see addresses after service addresses were translated and before
+masquerading, so policies meet the real pods on both ends. Pods of one node reach each other by routing, so that this
+traffic is seen as well.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
