@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL
+    r"^(?P<indent> *)```(?P<language>\w*)[ \t]*(?P<note>[^\n]*)\n(?P<body>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL
 )
 _LINK = re.compile(r"(?<!!)\[[^\]\n]+\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
@@ -27,6 +27,11 @@ class Page:
     def blocks(self, *languages: str) -> list[str]:
         fences = (match for match in _FENCE.finditer(self.text) if match["language"] in languages)
         return [textwrap.dedent(match["body"]) for match in fences]
+
+    def examples(self, language: str) -> list[tuple[str, str]]:
+        """(what stands behind the language, the block): a note there names the class that the example is one of."""
+        fences = (match for match in _FENCE.finditer(self.text) if match["language"] == language)
+        return [(match["note"].strip(), textwrap.dedent(match["body"])) for match in fences]
 
     def links(self) -> list[str]:
         """Targets inside the repository: paths and anchors, no web addresses."""

@@ -1,6 +1,7 @@
 """The documentation holds: links lead somewhere, modules that one is told to run exist, named fields are real."""
 
 import importlib.util
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
+from dreamhub_client import messages, models
 from hack.checks.docs import Page, read_pages, slug
 from tests.unit.repo.tree import ROOT
 
@@ -91,6 +94,23 @@ def test_every_page_is_reachable_from_the_readme() -> None:
 )
 def test_anchors_are_those_of_github(heading: str, anchor: str) -> None:
     assert slug(heading) == anchor
+
+
+def wire_model(name: str) -> type[BaseModel]:
+    found = getattr(models, name, None) or getattr(messages, name)
+    assert isinstance(found, type)
+    assert issubclass(found, BaseModel)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=by_path)
+def test_json_examples_are_what_the_api_takes_and_gives(page: Page) -> None:
+    for name, body in page.examples("json"):
+        assert name, f"say behind ```json which class of dreamhub_client this is an example of: {body}"
+        model = wire_model(name)
+        model.model_validate_json(body)
+        known = {field.alias for field in model.model_fields.values()}
+        assert set(json.loads(body)) <= known
 
 
 @cache
