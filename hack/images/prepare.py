@@ -6,6 +6,7 @@ from typing import Self
 
 from hack.cluster.daemon import Daemon, open_daemon
 from hack.cluster.debian import ensure_base_image
+from hack.cluster.images import load
 from hack.cluster.progress import Progress
 from hack.cluster.settings import Settings, read_settings
 from hack.images.build import Plan, build_missing, plan_images
@@ -36,3 +37,7 @@ class Images:
         built = build_missing(self.plan, self.daemon, self.settings, self.progress)
         self.progress.say(f"{len(built)} images built, {len(self.names) - len(built)} unchanged")
         return built
+
+    def load(self) -> None:
+        """Put them into the nodes of the local cluster."""
+        load(self.settings, self.names.values(), self.progress)

@@ -1,0 +1,14 @@
+{{/* What every tenant's workers must reach, for the policies that the operator makes: a JSON list. */}}
+{{- define "dreamhub.tenantEgress" -}}
+{{- $rules := list }}
+{{- range $component, $port := dict "postgres" 5432 "redis" 6379 "s3" 8333 }}
+{{- $values := index $.Values $component }}
+{{- if $values.embedded.enabled }}
+{{- $selector := include "dreamhub.selector" (dict "root" $ "component" $component) | fromYaml }}
+{{- $rules = append $rules (dict "namespace" $.Release.Namespace "podSelector" $selector "ports" (list $port)) }}
+{{- else }}
+{{- $rules = concat $rules $values.external.egress }}
+{{- end }}
+{{- end }}
+{{- concat $rules .Values.models.egress | toJson }}
+{{- end }}
