@@ -80,7 +80,7 @@ format: .venv/synced ## Format the code and regenerate what is generated
 	@ruff format .
 	@ruff check --fix-only --quiet .
 	@python -m dreamhub.crd
-	@python -m hack.checks.chart --write
+	@python -m hack.chart
 	@python -m hack.checks.error_codes --write
 
 .PHONY: hooks
@@ -119,6 +119,7 @@ check-crds:
 
 check-chart:
 	@python -m hack.checks.chart
+	@python -m hack.chart --check
 
 check-manifests:
 	@python -m hack.checks.manifests

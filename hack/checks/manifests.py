@@ -116,7 +116,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         write_schemas(build_core_schemas(read_openapi(), wanted) | build_crd_schemas(crds), Path(folder))
         problems = check_sources(sources, tools / "kubeconform", Path(folder))
-    print("\n".join(problems))
+    for problem in problems:
+        print(problem)
     return 1 if problems else 0
 
 
