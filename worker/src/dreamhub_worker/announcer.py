@@ -2,6 +2,7 @@
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from dreamhub.domain.progress import Progress
 from dreamhub.errors import DreamHubError
@@ -20,8 +21,8 @@ class Announcer:
         """Wake the watchers. A courtesy: PostgreSQL has the truth, so a Redis that is away is only logged."""
         try:
             await publish(self._redis, self._tenant, self._job, progress)
-        except DreamHubError as error:
-            log.warning("progress_not_announced", job=self._job, code=error.code)
+        except (DreamHubError, RedisError) as error:  # the latter: a login that the operator has yet to restore
+            log.warning("progress_not_announced", job=self._job, kind=type(error).__name__)
 
     async def close(self) -> None:
         await self._redis.aclose()

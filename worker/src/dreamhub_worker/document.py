@@ -14,7 +14,6 @@ from dreamhub.sql.ingest import (
     Chunk,
     ClaimedVersion,
     RunDocument,
-    activate_version,
     seal_chunks,
     store_batch,
 )
@@ -39,10 +38,11 @@ class Source:
     fetch: Callable[[Path], Coroutine[Any, Any, Original]]
 
 
-async def ingest(tools: Toolbox, meter: Meter, source: Source) -> RunDocument:
-    """Fetch, extract, chunk, embed, store and activate a claimed version, from its checkpoint on.
+async def land(tools: Toolbox, meter: Meter, source: Source) -> RunDocument:
+    """Fetch, extract, chunk, embed and store a claimed version, from its checkpoint on; all that is left is to show it.
 
-    Raises UserError when the document is at fault, TransientError when another attempt may succeed.
+    Returns the outcome that it has once it is shown. Raises UserError when the document is at fault, TransientError
+    when another attempt may succeed.
     """
     claimed = source.claimed
     extracted = await _read(tools, meter, source)
@@ -58,9 +58,6 @@ async def ingest(tools: Toolbox, meter: Meter, source: Source) -> RunDocument:
         spent = await _process(tools, meter, claimed, _Batch(title, batch))
         meter.stored(len(batch), spent, _EXTRACTED + (1 - _EXTRACTED) * batch[-1].end / len(extracted.text))
         tokens += spent
-    with meter.timed("store"):
-        async with tools.connection() as conn:
-            await activate_version(conn, claimed, pages=extracted.pages, chunks=len(pieces))
     return RunDocument(claimed.document_id, claimed.version_id, "Done", len(pieces), extracted.pages, tokens)
 
 

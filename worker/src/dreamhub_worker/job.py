@@ -17,6 +17,7 @@ from dreamhub.sql.ingest import (
     ClaimedVersion,
     EmbeddingSpace,
     RunDocument,
+    activate_version,
     claim_version,
     ensure_generation,
     fail_version,
@@ -24,7 +25,7 @@ from dreamhub.sql.ingest import (
 )
 from dreamhub_worker.chunking import STRATEGY
 from dreamhub_worker.context import Toolbox
-from dreamhub_worker.document import Source, ingest
+from dreamhub_worker.document import Source, land
 from dreamhub_worker.failures import HOPELESS, as_ours, document_error, ends_run, is_final
 from dreamhub_worker.meter import Meter
 from dreamhub_worker.transfer import download, keep, upload
@@ -84,7 +85,7 @@ class Run:
         known = item.document_id if isinstance(item, InputDocument) else item.version_id
         current = Current(known, item.version_id)
         try:
-            outcome = await self._ingest(item, current)
+            await self._ingest(item, current)
         except Exception as raised:
             error = as_ours(raised)
             log.warning("document_not_ingested", version=current.version_id, code=error.code, kind=type(error).__name__)
@@ -94,10 +95,8 @@ class Run:
                 self._postpone(current, error)
             if ends_run(error):
                 raise error from raised
-        else:
-            await self._record(outcome)
 
-    async def _ingest(self, item: Item, current: Current) -> RunDocument:
+    async def _ingest(self, item: Item, current: Current) -> None:
         if isinstance(item, InputText):
             data = item.text.encode()
             await self._register(item, data, current)
@@ -107,8 +106,14 @@ class Run:
         claimed = current.claimed = await self._claim(current.version_id)
         current.document_id = claimed.document_id
         if claimed.already_active:
-            return RunDocument(claimed.document_id, claimed.version_id, "Skipped")
-        return await ingest(self.tools, self.meter, Source(claimed, fetch))
+            await self._record(RunDocument(claimed.document_id, claimed.version_id, "Skipped"))
+            return
+        outcome = await land(self.tools, self.meter, Source(claimed, fetch))
+        with self.meter.timed("store"):
+            async with self.tools.connection() as conn, conn.transaction():
+                await activate_version(conn, claimed, pages=outcome.pages, chunks=outcome.chunks)
+                await record_run_document(conn, self.job.uid, self.attempt, outcome)
+        self._settle(outcome)
 
     async def _register(self, item: InputText, data: bytes, current: Current) -> None:
         """Make a document of a text. Known bytes under the same name are that document: nothing is uploaded."""
@@ -141,14 +146,21 @@ class Run:
 
     async def _fail(self, current: Current, error: DreamHubError) -> None:
         told = document_error(current.document_id, error)
-        if current.claimed is not None:
-            async with self.tools.connection() as conn:
-                await fail_version(conn, current.claimed, told)
-        await self._record(RunDocument(current.document_id, current.version_id, "Failed", error=told))
+        outcome = RunDocument(current.document_id, current.version_id, "Failed", error=told)
+        if current.claimed is None:
+            await self._record(outcome)
+            return
+        async with self.tools.connection() as conn, conn.transaction():
+            await fail_version(conn, current.claimed, told)
+            await record_run_document(conn, self.job.uid, self.attempt, outcome)
+        self._settle(outcome)
 
     async def _record(self, outcome: RunDocument) -> None:
         async with self.tools.connection() as conn:
             await record_run_document(conn, self.job.uid, self.attempt, outcome)
+        self._settle(outcome)
+
+    def _settle(self, outcome: RunDocument) -> None:
         self.meter.settle(outcome)
         log.info("document_finished", version=outcome.version_id, outcome=outcome.outcome, chunks=outcome.chunks)
 

@@ -21,6 +21,11 @@ _LARGER = 1.12
 """A heading's size against the body's: below it, rounding and superscripts would make headings."""
 _LEVELS = 4
 _MAX_HEADING = 160
+_HYPHENS = ("\ufffe", "\x02")
+_FULL_LINE = 0.7
+"""Share of the page's longest line from which a line counts as broken by the typesetter."""
+_FIRST_CJK = 0x2E80
+"""Scripts from here on are written without spaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +96,33 @@ def _size(text_page: pypdfium2.PdfTextPage, index: int) -> float:
 def _assemble(pages: Sequence[Sequence[tuple[str, float]]]) -> Extracted:
     lines: list[_Line] = []
     page_starts: list[int] = []
-    parts: list[str] = []
     length = 0
     for page in pages:
         page_starts.append(length)
-        for raw_text, size in page:
-            text = _line_text(raw_text)
-            lines.append(_Line(text, size, length))
-            parts.append(text)
-            length += len(text)
-    whole = "".join(parts)
-    require_text(whole)
-    title, sections = build_sections(whole, list(_headings(lines)))
-    return Extracted(text=whole, title=title, sections=sections, page_starts=tuple(page_starts))
+        widest = max((len(text) for text, _ in page), default=0)
+        for (text, size), following in zip(page, [*page[1:], ("", 0.0)], strict=True):
+            whole = join_line(clean(text), size, following, widest)
+            lines.append(_Line(whole, size, length))
+            length += len(whole)
+    text = "".join(line.text for line in lines)
+    require_text(text)
+    title, sections = build_sections(text, list(_headings(lines)))
+    return Extracted(text=text, title=title, sections=sections, page_starts=tuple(page_starts))
 
 
-def _line_text(text: str) -> str:
-    """A line as it joins the next: a word broken by the typesetter is whole again, all else ends its line."""
-    text = clean(text)
-    return text[:-1] if text.endswith(("\ufffe", "\x02")) else text + "\n"
+def join_line(text: str, size: float, following: tuple[str, float], widest: int) -> str:
+    """A line with what parts it from the next: nothing, a space or a new line.
+
+    A typesetter's line break is no boundary: a long line runs on in the next one of its size, a word broken by a hyphen
+    (PDFium marks it) is whole again. A short line ends a paragraph.
+    """
+    if text.endswith(_HYPHENS):
+        return text[:-1]
+    next_text, next_size = following
+    if size != next_size or not next_text.strip() or len(text) < _FULL_LINE * widest:
+        return text + "\n"
+    is_spaced = ord(text[-1]) < _FIRST_CJK or ord(next_text[0]) < _FIRST_CJK
+    return text.rstrip() + " " if is_spaced else text
 
 
 def _headings(lines: Sequence[_Line]) -> Iterator[Heading]:

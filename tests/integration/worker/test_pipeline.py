@@ -1,0 +1,121 @@
+"""The whole way, from an original to chunks that a search finds."""
+
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from dreamhub.sql.documents import fetch_document, list_chunks
+from dreamhub.storage.progress import Snapshot, read_since
+from tests.integration.worker.support import Rig
+
+SAMPLES = Path(__file__).parents[3] / "manifests" / "samples" / "documents"
+
+
+async def test_every_sample_becomes_searchable(rig: Rig, redis_admin: Redis) -> None:
+    items = [await rig.upload(path.name, path.read_bytes()) for path in sorted(SAMPLES.iterdir())]
+    mount = rig.mount(*items)
+
+    assert await rig.run(mount) == 0
+
+    progress = await rig.progress(mount)
+    assert (progress.state, progress.stage, progress.percent) == ("Succeeded", "Finished", 100)
+    assert progress.documents.done == progress.documents.total == len(items)
+    assert progress.chunks == await rig.count("SELECT count(*) FROM chunks") > 100
+    assert progress.pages > 20
+    assert progress.tokens > 1_000
+    assert progress.timing.parse_seconds > 0
+    assert progress.timing.embed_seconds > 0
+    assert progress.timing.store_seconds > 0
+    published = await read_since(redis_admin, rig.tenant.tenant, mount.job.job, None)
+    assert isinstance(published, Snapshot)
+    assert published.progress == progress
+
+
+async def test_a_chunk_of_a_pdf_names_page_and_section(rig: Rig) -> None:
+    item = await rig.upload("employee-handbook.pdf", (SAMPLES / "employee-handbook.pdf").read_bytes())
+    await rig.ingest(item)
+
+    async with rig.pool.acquire() as conn:
+        document = await fetch_document(conn, rig.tenant.keys, item.document_id)
+        chunks = (await list_chunks(conn, rig.tenant.keys, item.document_id, limit=100)).items
+    assert document.active_version_id == item.version_id
+    assert document.latest.pages == 11
+    assert document.latest.chunks == len(chunks)
+    assert [chunk.ordinal for chunk in chunks] == list(range(len(chunks)))
+    assert {chunk.title for chunk in chunks} == {"Acme Employee Handbook"}
+    [found] = [chunk for chunk in chunks if chunk.heading_path[-1:] == ("1.1 What Acme does",)]
+    assert found.heading_path == ("1 Who we are", "1.1 What Acme does")
+    assert found.page == 2
+    assert found.text.startswith("Acme Instruments builds probes")
+
+
+async def test_an_inline_text_becomes_a_document_with_an_original(rig: Rig) -> None:
+    text = rig.text("note.md", "# Gate code\n\nThe gate code is 4711.")
+
+    progress = await rig.ingest(text, tags=("notes",))
+
+    assert progress.documents.done == 1
+    assert rig.objects.objects[text.version_id] == text.text.encode()
+    async with rig.pool.acquire() as conn:
+        document_id = await conn.fetchval("SELECT id FROM documents")
+        document = await fetch_document(conn, rig.tenant.keys, document_id)
+    assert (document.name, document.source, document.tags) == ("note.md", "inline", ("notes",))
+    assert document.media_type == "text/markdown"
+    assert document.active_version_id == text.version_id
+
+
+async def test_the_same_inline_text_again_uploads_nothing(rig: Rig) -> None:
+    await rig.ingest(rig.text("note.md", "The gate code is 4711."))
+    again = rig.text("note.md", "The gate code is 4711.")
+
+    progress = await rig.ingest(again)
+
+    assert progress.documents.skipped == 1
+    assert again.version_id not in rig.objects.objects
+    assert await rig.count("SELECT count(*) FROM document_versions") == 1
+
+
+async def test_the_same_document_twice_adds_nothing(rig: Rig) -> None:
+    item = await rig.upload("a.txt", b"Thirty days of holiday. " * 300)
+    first = await rig.ingest(item)
+    before = await rig.pool.fetch("SELECT landing, ordinal, body_ct FROM chunks ORDER BY 1, 2")
+
+    second = await rig.ingest(item)
+
+    assert (first.documents.skipped, second.documents.skipped) == (0, 1)
+    assert second.documents.done == 1
+    assert await rig.pool.fetch("SELECT landing, ordinal, body_ct FROM chunks ORDER BY 1, 2") == before
+    assert rig.objects.requests == [("GET", item.version_id)]
+
+
+async def test_force_replaces_the_chunks(rig: Rig) -> None:
+    item = await rig.upload("a.txt", b"Thirty days of holiday. " * 300)
+    await rig.ingest(item)
+    before = await rig.count("SELECT count(*) FROM chunks")
+    [old] = await rig.pool.fetch("SELECT DISTINCT landing FROM chunks")
+
+    progress = await rig.ingest(item, force=True)
+
+    assert progress.documents.skipped == 0
+    assert await rig.count("SELECT count(*) FROM chunks") == before
+    [new] = await rig.pool.fetch("SELECT DISTINCT landing FROM chunks")
+    assert new != old
+
+
+async def test_one_bad_document_leaves_the_others_searchable(rig: Rig) -> None:
+    good = await rig.upload("good.txt", b"Thirty days of holiday.")
+    bad = await rig.upload("bad.txt", b"caf\xe9", "text/plain")
+    mount = rig.mount(bad, good)
+
+    assert await rig.run(mount) == 0
+
+    progress = await rig.progress(mount)
+    assert progress.state == "Failed"
+    assert (progress.documents.done, progress.documents.failed) == (1, 1)
+    [error] = progress.errors
+    assert (error.document, error.error_class, error.reason) == (bad.document_id, "Permanent", "InvalidEncoding")
+    assert "byte 3" in error.message
+    async with rig.pool.acquire() as conn:
+        assert (await fetch_document(conn, rig.tenant.keys, good.document_id)).active_version_id == good.version_id
+        failed = await fetch_document(conn, rig.tenant.keys, bad.document_id)
+    assert (failed.latest.state, failed.latest.error_reason) == ("failed", "InvalidEncoding")
