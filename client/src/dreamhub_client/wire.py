@@ -10,9 +10,10 @@ MAX_PAGE = 200
 MAX_HITS = 50
 MAX_INLINE_CHARACTERS = 200_000
 MAX_TAGS = 32
+MAX_NAME_CHARACTERS = 255
 MAX_IDS = 500
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A document's name: what a person called the file. Never used as a path."""
 
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[^\s,\x00-\x1f\x7f]+$")]

@@ -34,6 +34,10 @@ class Authenticator:
             identity = await self._service_accounts.verify(token, peeked)
         return admit(identity, self._find_tenant(identity.tenant))
 
+    def seconds_left(self, principal: Principal) -> float:
+        """Until the token expires; at least a little, so that a caller who waits this long gets forward."""
+        return max(0.05, principal.expires_at - self._clock())
+
     def still_holds(self, principal: Principal) -> None:
         """For long connections: the token has not expired and the tenant is still there. Raises as above."""
         if principal.expires_at <= self._clock():

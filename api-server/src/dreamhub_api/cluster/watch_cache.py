@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
@@ -54,7 +54,7 @@ class WatchCache(Generic[R]):
     def __init__(self, api: Api, source: Source[R]) -> None:
         self._api = api
         self._source = source
-        self._objects: dict[Key, R] = {}
+        self._objects: dict[str, dict[str, R]] = {}
         self._versions: dict[Key, int] = {}
         self._listeners: list[Callable[[Key, R | None], None]] = []
         self._heard_at = float("-inf")
@@ -73,10 +73,11 @@ class WatchCache(Generic[R]):
         return time.monotonic() - self._heard_at
 
     def get(self, key: Key) -> R | None:
-        return self._objects.get(key)
+        return self._objects.get(key[0], {}).get(key[1])
 
-    def items(self) -> Iterable[tuple[Key, R]]:
-        return self._objects.items()
+    def namespace(self, name: str) -> Mapping[str, R]:
+        """The objects of one namespace (empty: the cluster-scoped ones) by name. Read it at once, never keep it."""
+        return self._objects.get(name, {})
 
     def listen(self, listener: Callable[[Key, R | None], None]) -> None:
         self._listeners.append(listener)
@@ -87,8 +88,11 @@ class WatchCache(Generic[R]):
 
     def forget(self, key: Key) -> None:
         """Drop an object that was just deleted; the watch confirms it later."""
-        if self._objects.pop(key, None) is not None:
+        namespace = self._objects.get(key[0], {})
+        if namespace.pop(key[1], None) is not None:
             self._tell(key, None)
+        if not namespace:
+            self._objects.pop(key[0], None)
 
     async def run(self) -> NoReturn:
         """List, watch, and list again when the watch cannot go on, with growing pauses while the cluster is away."""
@@ -117,7 +121,7 @@ class WatchCache(Generic[R]):
             if not metadata.get("continue"):
                 break
             query = {"limit": PAGE_SIZE, "continue": metadata["continue"]}
-        for key in self._objects.keys() - found.keys():
+        for key in self._keys() - found.keys():
             self._versions.pop(key, None)
             self.forget(key)
         for item in found.values():
@@ -141,6 +145,9 @@ class WatchCache(Generic[R]):
             self._mark_heard()
         return version
 
+    def _keys(self) -> set[Key]:
+        return {(namespace, name) for namespace, objects in self._objects.items() for name in objects}
+
     def _mark_heard(self) -> None:
         self._heard_at = time.monotonic()
         self._synced.set()
@@ -149,7 +156,7 @@ class WatchCache(Generic[R]):
         key = _key_of(item)
         version = int(item["metadata"].get("resourceVersion", 0))
         if version < self._versions.get(key, 0):
-            return self._objects.get(key)
+            return self.get(key)
         if event == "DELETED":
             self._versions.pop(key, None)
             self.forget(key)
@@ -159,10 +166,11 @@ class WatchCache(Generic[R]):
         except ValueError as error:
             _log.error("object cannot be read", path=self._source.path, name=key[1], error=str(error)[:500])
             return None
-        if version == self._versions.get(key) and key in self._objects:
-            return self._objects[key]
+        known = self.get(key)
+        if known is not None and version == self._versions.get(key):
+            return known
         self._versions[key] = version
-        self._objects[key] = value
+        self._objects.setdefault(key[0], {})[key[1]] = value
         self._tell(key, value)
         return value
 

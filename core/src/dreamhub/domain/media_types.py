@@ -14,6 +14,8 @@ from dreamhub.errors import InvalidInputError, UnsupportedTypeError
 
 MediaType = Literal["text/plain", "text/markdown", "text/html", "application/pdf"]
 
+MEDIA_TYPES: tuple[MediaType, ...] = get_args(MediaType)
+
 HEAD_BYTES = 8_192
 """How much of a file `sniff` wants to see."""
 
@@ -104,7 +106,7 @@ def claimed_type(name: str, declared: str) -> MediaType | None:
     media_type = _ALIASES.get(media_type, media_type)
     if not is_supported(media_type):
         raise UnsupportedTypeError(
-            f"documents of type {media_type} are not supported; supported are: {', '.join(get_args(MediaType))}"
+            f"documents of type {media_type} are not supported; supported are: {', '.join(MEDIA_TYPES)}"
         )
     if media_type == "text/plain" and by_name is not None:
         return by_name
@@ -112,7 +114,7 @@ def claimed_type(name: str, declared: str) -> MediaType | None:
 
 
 def is_supported(media_type: str) -> TypeGuard[MediaType]:
-    return media_type in get_args(MediaType)
+    return media_type in MEDIA_TYPES
 
 
 def _refuse(head: bytes, signatures: dict[bytes, str], code: str, advice: str) -> None:
@@ -162,4 +164,4 @@ def _describe_binary(head: bytes, claimed: MediaType | None) -> str:
     except (puremagic.PureError, ValueError):
         found = "of an unknown binary type"
     said = f"the file says it is {claimed}, but its content is {found}" if claimed else f"the file is {found}"
-    return f"{said}; supported are: {', '.join(get_args(MediaType))}"
+    return f"{said}; supported are: {', '.join(MEDIA_TYPES)}"

@@ -1,0 +1,175 @@
+"""Opens everything that the server holds for its life, in order, and wires the services to it."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import structlog
+from redis.asyncio import Redis
+
+from dreamhub import names
+from dreamhub.crd.ingest_job import IngestJob
+from dreamhub.crd.tenant import Tenant
+from dreamhub.domain.keys import DataKeys
+from dreamhub.llm.models import load_models
+from dreamhub.sql.connections import Pool
+from dreamhub.sql.pool import PoolOptions, open_pool
+from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
+from dreamhub.storage.progress import WakeUps
+from dreamhub_api.auth.authenticator import Authenticator
+from dreamhub_api.auth.jwks import JwksCache, http_fetch
+from dreamhub_api.auth.oidc import OidcRules, OidcVerifier
+from dreamhub_api.auth.token_review import TokenReviewVerifier
+from dreamhub_api.cluster import resources
+from dreamhub_api.cluster.kubernetes import KubernetesApi
+from dreamhub_api.cluster.watch_cache import WatchCache
+from dreamhub_api.hub.hub import Hub
+from dreamhub_api.metrics import build_metrics
+from dreamhub_api.services.answers import AnswerService
+from dreamhub_api.services.bundle import Services
+from dreamhub_api.services.documents import DocumentsService
+from dreamhub_api.services.idempotency import IdempotencyService
+from dreamhub_api.services.ingest_jobs import IngestJobsService
+from dreamhub_api.services.models import Models
+from dreamhub_api.services.readiness import cache_check, redis_check, schema_check
+from dreamhub_api.services.search import SearchService
+from dreamhub_api.services.sessions import Sessions
+from dreamhub_api.services.tickets import TicketService
+from dreamhub_api.services.uploads import UploadService
+from dreamhub_api.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Caches:
+    """What is watched in the cluster."""
+
+    tenants: WatchCache[Tenant]
+    jobs: WatchCache[IngestJob]
+    keys: WatchCache[dict[str, DataKeys]]
+    namespace: str
+
+    def find_tenant(self, name: str) -> Tenant | None:
+        return self.tenants.get(("", name))
+
+    def find_keys(self, tenant: str) -> DataKeys | None:
+        return (self.keys.get((self.namespace, names.KEYS_SECRET)) or {}).get(tenant)
+
+    def synced(self) -> bool:
+        return self.tenants.synced and self.jobs.synced and self.keys.synced
+
+
+@dataclass(frozen=True)
+class Stores:
+    pool: Pool
+    redis: Redis
+    objects: ObjectStore
+
+
+async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
+    """Raises UnavailableError when a dependency is away: Kubernetes then starts the pod again, with its back-off."""
+    api = await KubernetesApi.open(settings.kubeconfig)
+    stack.push_async_callback(api.close)
+    caches = _open_caches(settings, api, stack)
+    stores = await _open_stores(settings, stack)
+    authenticator = await _open_authenticator(settings, resources.Cluster(api), caches, stack)
+    models = Models(load_models(settings.models_file))
+    stack.push_async_callback(models.close)
+    metrics = build_metrics()
+    sessions = Sessions(stores.pool, caches.find_keys)
+    jobs = IngestJobsService(resources.Cluster(api), caches.jobs, sessions, stores.redis)
+    search = SearchService(sessions, models, caches.find_tenant, metrics)
+    wake_ups = await stack.enter_async_context(WakeUps(stores.redis))
+    hub = Hub(stores.redis, wake_ups, jobs)
+    stack.push_async_callback(hub.close)
+    return Services(
+        authenticator=authenticator,
+        documents=DocumentsService(sessions, stores.objects),
+        uploads=UploadService(sessions, stores.objects, settings.upload_limit_bytes, metrics),
+        jobs=jobs,
+        search=search,
+        answers=AnswerService(search, models, caches.find_tenant),
+        tickets=TicketService(stores.redis),
+        idempotency=IdempotencyService(stores.redis),
+        sessions=sessions,
+        hub=hub,
+        metrics=metrics,
+        checks={
+            "database": schema_check(stores.pool),
+            "redis": redis_check(stores.redis),
+            "cluster": cache_check(caches.synced),
+        },
+        find_tenant=caches.find_tenant,
+    )
+
+
+def _open_caches(settings: Settings, api: KubernetesApi, stack: AsyncExitStack) -> Caches:
+    caches = Caches(
+        tenants=WatchCache(api, resources.tenants()),
+        jobs=WatchCache(api, resources.ingest_jobs()),
+        keys=WatchCache(api, resources.tenant_keys(settings.system_namespace)),
+        namespace=settings.system_namespace,
+    )
+    for cache in (caches.tenants, caches.jobs, caches.keys):
+        _keep_running(cache.run(), stack)
+    return caches
+
+
+async def _open_stores(settings: Settings, stack: AsyncExitStack) -> Stores:
+    options = PoolOptions(maximum=settings.database_connections, application="dreamhub-api")
+    pool = await open_pool(settings.read_database_url(), options)
+    stack.push_async_callback(pool.close)
+    redis = Redis.from_url(settings.read_redis_url())
+    stack.push_async_callback(redis.aclose)
+    objects = ObjectStore(
+        ObjectStoreSettings(
+            endpoint=settings.s3_endpoint,
+            bucket=settings.s3_bucket,
+            region=settings.s3_region,
+            access_key=settings.read_s3_credential("access-key"),
+            secret_key=settings.read_s3_credential("secret-key"),
+        )
+    )
+    return Stores(pool, redis, objects)
+
+
+async def _open_authenticator(
+    settings: Settings, cluster: resources.Cluster, caches: Caches, stack: AsyncExitStack
+) -> Authenticator:
+    reviewer = TokenReviewVerifier(cluster.review_token, time.time)
+    oidc = None
+    if settings.oidc_issuer is not None:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        fetch = http_fetch(session, settings.oidc_issuer, settings.oidc_jwks_url)
+        rules = OidcRules(
+            issuer=settings.oidc_issuer,
+            audience=settings.oidc_audience,
+            tenant_claim=settings.oidc_tenant_claim,
+            scope_claim=settings.oidc_scope_claim,
+        )
+        oidc = OidcVerifier(rules, JwksCache(fetch, time.monotonic), time.time)
+    return Authenticator(oidc, reviewer, caches.find_tenant, time.time)
+
+
+def _keep_running(work: Coroutine[Any, Any, Any], stack: AsyncExitStack) -> None:
+    """A task that must not end before the server does."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_report_end)
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(stop)
+
+
+def _report_end(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("a watch has died, so the server stops", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)

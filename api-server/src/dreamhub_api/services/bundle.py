@@ -1,0 +1,35 @@
+"""All services of one server, as handlers get them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dreamhub.crd.tenant import Tenant
+from dreamhub_api.auth.authenticator import Authenticator
+from dreamhub_api.hub.hub import Hub
+from dreamhub_api.metrics import Metrics
+from dreamhub_api.services.answers import AnswerService
+from dreamhub_api.services.documents import DocumentsService
+from dreamhub_api.services.idempotency import IdempotencyService
+from dreamhub_api.services.ingest_jobs import IngestJobsService
+from dreamhub_api.services.readiness import Check
+from dreamhub_api.services.search import SearchService
+from dreamhub_api.services.sessions import Sessions
+from dreamhub_api.services.tickets import TicketService
+from dreamhub_api.services.uploads import UploadService
+
+
+@dataclass(frozen=True)
+class Services:
+    authenticator: Authenticator
+    documents: DocumentsService
+    uploads: UploadService
+    jobs: IngestJobsService
+    search: SearchService
+    answers: AnswerService
+    tickets: TicketService
+    idempotency: IdempotencyService
+    sessions: Sessions
+    hub: Hub
+    metrics: Metrics
+    checks: Mapping[str, Check]
+    find_tenant: Callable[[str], Tenant | None]

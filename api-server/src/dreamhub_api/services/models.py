@@ -1,0 +1,50 @@
+"""The platform's models, opened once and kept: embedders by name, chat models by name."""
+
+import asyncio
+
+from dreamhub.errors import ConflictError, InvalidInputError
+from dreamhub.llm.chat import ChatModel, open_chat
+from dreamhub.llm.embedding import Embedder, open_embedder
+from dreamhub.llm.models import ModelList, ModelSettings
+
+
+class Models:
+    """Opening loads tables or libraries, so it happens in a thread and once for each name."""
+
+    def __init__(self, catalogue: ModelList) -> None:
+        self._catalogue = catalogue
+        self._lock = asyncio.Lock()
+        self._embedders: dict[str, Embedder] = {}
+        self._chats: dict[str, ChatModel] = {}
+
+    async def embedder(self, name: str) -> Embedder:
+        """Raises ConflictError when the platform no longer lists the model that an index was made with."""
+        async with self._lock:
+            if name not in self._embedders:
+                self._embedders[name] = await asyncio.to_thread(open_embedder, self._find("embedding", name))
+            return self._embedders[name]
+
+    async def chat(self, name: str) -> ChatModel | None:
+        """None for the built-in answerer, which is no model."""
+        settings = self._find("chat", name)
+        if settings.builtin:
+            return None
+        async with self._lock:
+            if name not in self._chats:
+                self._chats[name] = await asyncio.to_thread(open_chat, settings)
+            return self._chats[name]
+
+    async def close(self) -> None:
+        for embedder in self._embedders.values():
+            await embedder.close()
+        for chat in self._chats.values():
+            await chat.close()
+
+    def _find(self, kind: str, name: str) -> ModelSettings:
+        try:
+            return self._catalogue.find("embedding" if kind == "embedding" else "chat", name)
+        except InvalidInputError as error:
+            raise ConflictError(
+                f"the {kind} model {name} of this tenant is not in the platform's model list; ask whoever runs it",
+                code="ModelMissing",
+            ) from error

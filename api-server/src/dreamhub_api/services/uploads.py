@@ -1,0 +1,151 @@
+"""From a stream of bytes to a registered document, never whole in memory, nothing left behind when it fails."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import structlog
+
+from dreamhub import names
+from dreamhub.domain.media_types import HEAD_BYTES, claimed_type, sniff
+from dreamhub.errors import DreamHubError, InvalidInputError, UnavailableError
+from dreamhub.ids import new_id
+from dreamhub.sql import documents as sql
+from dreamhub.storage.objects import ObjectStore
+from dreamhub_api.metrics import Metrics
+from dreamhub_api.problems import UploadTooLargeError
+from dreamhub_api.services.sessions import Sessions
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a request brings. `declared` is its Content-Type, or empty."""
+
+    name: str
+    declared: str
+    tags: tuple[str, ...]
+    size: int | None
+    """As announced; None for a chunked request."""
+    chunks: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    document_id: str
+    duplicate: bool
+    digest: bytes
+    """SHA-256 of the content."""
+
+
+class MeteredStream:
+    """Counts, hashes and limits what flows through it."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], limit: int) -> None:
+        self._chunks = chunks
+        self._limit = limit
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Raises UploadTooLargeError in the middle, at the first byte above the limit."""
+        async for chunk in self._chunks:
+            self.size += len(chunk)
+            if self.size > self._limit:
+                raise UploadTooLargeError(self._limit)
+            self._hash.update(chunk)
+            yield chunk
+
+
+class UploadService:
+    def __init__(self, sessions: Sessions, objects: ObjectStore, limit: int, metrics: Metrics) -> None:
+        self._sessions = sessions
+        self._objects = objects
+        self._limit = limit
+        self._metrics = metrics
+
+    async def store(self, tenant: str, upload: Upload) -> Uploaded:
+        """Raises UploadTooLargeError, UnsupportedTypeError, InvalidInputError `EmptyFile`, UnavailableError."""
+        claimed_type(upload.name, upload.declared)
+        if upload.size is not None and upload.size > self._limit:
+            raise UploadTooLargeError(self._limit)
+        await self._check_ready(tenant)
+        metered = MeteredStream(upload.chunks, self._limit)
+        stream = aiter(metered)
+        head = await _read_head(stream)
+        media_type = sniff(head, upload.name, upload.declared)
+        version_id = new_id("ver")
+        key = names.object_key(tenant, version_id)
+        try:
+            await self._objects.put_stream(key, _joined(head, stream))
+            new = _describe(upload, media_type, version_id, metered)
+            outcome = await self._register(tenant, new)
+        except BaseException:  # whatever ends the upload, a cancelled request too, must not leave its object
+            await self._discard(key)
+            raise
+        if outcome.version_id != version_id:
+            await self._discard(key)
+        self._metrics.uploaded_bytes.inc(metered.size)
+        return Uploaded(outcome.document_id, outcome.duplicate, metered.digest())
+
+    async def digest(self, upload: Upload) -> bytes:
+        """Read a stream only to hash it: an upload repeated under its idempotency key must be the same one."""
+        metered = MeteredStream(upload.chunks, self._limit)
+        async for _ in metered:
+            pass
+        return metered.digest()
+
+    async def _check_ready(self, tenant: str) -> None:
+        """Before any byte is taken: the tenant has its role and keys, and the database answers."""
+        async with self._sessions.open(tenant, readonly=True):
+            pass
+
+    async def _register(self, tenant: str, new: sql.NewUpload) -> sql.UploadOutcome:
+        """Tried twice: when an answer was lost, the second call finds what the first has done (same version id)."""
+        try:
+            async with self._sessions.open(tenant) as session:
+                return await sql.register_upload(session.conn, session.keys, new)
+        except UnavailableError:
+            async with self._sessions.open(tenant) as session:
+                return await sql.register_upload(session.conn, session.keys, new)
+
+    async def _discard(self, key: str) -> None:
+        try:
+            await self._objects.delete(key)
+        except DreamHubError as error:
+            _log.error("an object of a refused upload is left", key=key, error=error.message)
+
+
+def _describe(upload: Upload, media_type: str, version_id: str, metered: MeteredStream) -> sql.NewUpload:
+    return sql.NewUpload(
+        document_id=new_id("doc"),
+        version_id=version_id,
+        name=upload.name,
+        media_type=media_type,
+        size=metered.size,
+        sha256=metered.digest(),
+        tags=upload.tags,
+    )
+
+
+async def _read_head(stream: AsyncIterator[bytes]) -> bytes:
+    """The first bytes, enough to sniff; all of a shorter stream. May hold more than asked for."""
+    head = b""
+    while len(head) < HEAD_BYTES:
+        piece = await anext(stream, None)
+        if piece is None:
+            break
+        head += piece
+    if not head:
+        raise InvalidInputError("the file is empty; upload one with content", code="EmptyFile")
+    return head
+
+
+async def _joined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield head
+    async for piece in rest:
+        yield piece

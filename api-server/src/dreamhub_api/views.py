@@ -1,0 +1,183 @@
+"""From what the database and the cluster hold to what callers read. Pure."""
+
+from datetime import UTC, datetime
+
+from dreamhub.crd.ingest_job import IngestError, IngestJobStatus, IngestProgress
+from dreamhub.crd.ingest_job import IngestJob as IngestJobResource
+from dreamhub.domain.progress import DocumentError, Progress
+from dreamhub.sql import documents as sql
+from dreamhub.sql.ingest import RunDocument
+from dreamhub.sql.search import Hit as StoredHit
+from dreamhub_client.messages import JobUpdate
+from dreamhub_client.models import (
+    Chunk,
+    Document,
+    DocumentCounts,
+    DocumentsView,
+    DocumentVersion,
+    Hit,
+    IngestJob,
+    InlineView,
+    JobDocument,
+    JobError,
+    JobProgress,
+    JobSourceView,
+    JobTiming,
+    Stage,
+)
+
+STAGE_BY_REASON: dict[str, Stage] = {
+    "Starting": "Starting",
+    "Fetching": "Fetching",
+    "Extracting": "Extracting",
+    "Chunking": "Chunking",
+    "Embedding": "Embedding",
+    "Storing": "Storing",
+    "Finishing": "Finished",
+}
+
+
+def document_view(document: sql.Document) -> Document:
+    latest = document.latest
+    return Document(
+        id=document.id,
+        name=document.name,
+        media_type=document.media_type,
+        source=document.source,
+        tags=document.tags,
+        active_version=document.active_version_id,
+        latest_version=latest.id,
+        state=latest.state,
+        size_bytes=latest.size,
+        pages=latest.pages,
+        chunks=latest.chunks,
+        created_at=document.created_at,
+        updated_at=document.updated_at,
+    )
+
+
+def version_view(version: sql.Version) -> DocumentVersion:
+    return DocumentVersion(
+        id=version.id,
+        document_id=version.document_id,
+        number=version.number,
+        state=version.state,
+        size_bytes=version.size,
+        pages=version.pages,
+        chunks=version.chunks,
+        worker_build=version.worker_build,
+        error_class=version.error_class,
+        error_reason=version.error_reason,
+        error_message=version.error_message,
+        created_at=version.created_at,
+        activated_at=version.activated_at,
+    )
+
+
+def chunk_view(chunk: sql.StoredChunk) -> Chunk:
+    return Chunk.model_validate(chunk, from_attributes=True)
+
+
+def hit_view(hit: StoredHit) -> Hit:
+    return Hit.model_validate(hit, from_attributes=True)
+
+
+def job_view(job: IngestJobResource) -> IngestJob:
+    spec, status = job.spec, job.status
+    source = JobSourceView(
+        documents=DocumentsView(ids=spec.source.documents.ids) if spec.source.documents else None,
+        inline=InlineView(name=spec.source.inline.name) if spec.source.inline else None,
+    )
+    return IngestJob(
+        name=job.metadata.name,
+        uid=job.metadata.uid,
+        source=source,
+        force=spec.force,
+        tags=spec.tags,
+        phase=status.phase,
+        reason=status.reason,
+        message=status.message or None,
+        progress=_status_progress(status),
+        errors=tuple(_status_error(error) for error in status.errors),
+        build=status.build.name if status.build else None,
+        created_at=created_at(job),
+        started_at=status.start_time,
+        finished_at=status.completion_time,
+    )
+
+
+def created_at(job: IngestJobResource) -> datetime:
+    stamp = job.metadata.creation_timestamp
+    return datetime.fromisoformat(stamp) if stamp else datetime.fromtimestamp(0, UTC)
+
+
+def job_update(job: IngestJobResource, live: Progress | None) -> JobUpdate:
+    """What a watcher of the job sees: the resource's phase, with the worker's own progress while that is ahead of it.
+
+    The operator writes the resource a moment after the worker reports, so the live figures are the newer ones; once the
+    resource says that it is finished, it has the last word.
+    """
+    status = job.status
+    finished = status.phase in {"Succeeded", "Failed"}
+    if live is None or finished:
+        progress, errors = _status_progress(status), tuple(_status_error(error) for error in status.errors)
+    else:
+        progress, errors = live_progress(live), tuple(live_error(error) for error in live.errors)
+    return JobUpdate(
+        name=job.metadata.name,
+        phase="Running" if live is not None and not finished else status.phase,
+        reason=status.reason if live is None or finished else live.stage,
+        message=status.message or None,
+        progress=progress,
+        errors=errors,
+    )
+
+
+def live_progress(live: Progress) -> JobProgress:
+    return JobProgress(
+        stage=live.stage,
+        documents=DocumentCounts.model_validate(live.documents, from_attributes=True),
+        pages=live.pages,
+        chunks=live.chunks,
+        tokens=live.tokens,
+        percent=live.percent,
+        chunks_per_second=live.chunks_per_second,
+        eta_seconds=live.eta_seconds,
+        timing=JobTiming.model_validate(live.timing, from_attributes=True),
+    )
+
+
+def live_error(error: DocumentError) -> JobError:
+    return JobError.model_validate(error, from_attributes=True)
+
+
+def run_document_view(document: RunDocument) -> JobDocument:
+    return JobDocument(
+        document_id=document.document_id,
+        version_id=document.version_id,
+        outcome=document.outcome,
+        pages=document.pages,
+        chunks=document.chunks,
+        tokens=document.tokens,
+        error=live_error(document.error) if document.error else None,
+    )
+
+
+def _status_progress(status: IngestJobStatus) -> JobProgress:
+    found = status.progress or IngestProgress()
+    finished = status.phase in {"Succeeded", "Failed"}
+    return JobProgress(
+        stage="Finished" if finished else STAGE_BY_REASON.get(status.reason),
+        documents=DocumentCounts.model_validate(found.documents, from_attributes=True),
+        pages=found.pages,
+        chunks=found.chunks,
+        tokens=status.usage.tokens if status.usage else 0,
+        percent=found.percent,
+        chunks_per_second=found.chunks_per_second,
+        eta_seconds=found.eta_seconds,
+        timing=JobTiming.model_validate(status.timing, from_attributes=True) if status.timing else JobTiming(),
+    )
+
+
+def _status_error(error: IngestError) -> JobError:
+    return JobError.model_validate(error, from_attributes=True)
