@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -131,11 +132,8 @@ def run_postgres(directory: Path) -> Iterator[PostgresServer]:
     password.write_text(ADMIN_PASSWORD)
     prefix = _unprivileged(directory)
     programs = _programs()
-    _run(
-        [*prefix, str(programs / "initdb"), "-D", str(data), "-U", "postgres", f"--pwfile={password}"]
-        + ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"],
-        {**os.environ},
-    )
+    options = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", f"--pwfile={password}"]
+    _run([*prefix, str(programs / "initdb"), "-D", str(data), "-U", "postgres", *options], {**os.environ})
     server = PostgresServer(pick_port(), directory)
     settings = {
         "port": str(server.port),
@@ -213,7 +211,8 @@ def run_s3(directory: Path) -> Iterator[S3Server]:
     config = directory / "identities.json"
     config.write_text(json.dumps({"identities": [identity]}))
     parts = [f"-{part}.port{kind}={pick_port()}" for part in ("master", "volume", "filer") for kind in ("", ".grpc")]
-    command = ["weed", "server", f"-dir={directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", *parts]
+    weed = Path(sys.executable).with_name("weed")
+    command = [str(weed), "server", f"-dir={directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", *parts]
     command += [f"-s3.port={server.port}", f"-s3.port.grpc={pick_port()}", f"-s3.config={config}"]
     command += ["-volume.max=20", "-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-s3.iam=false"]
     with run_server(command, directory / "log", server.port, signal.SIGTERM):

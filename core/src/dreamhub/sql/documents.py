@@ -3,13 +3,19 @@
 Names and tags are stored encrypted, with keyed hashes beside them for equality.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Literal, TypeVar
 
-
+from dreamhub import ids
 from dreamhub.domain.keys import DataKeys
+from dreamhub.errors import InvalidInputError, NotFoundError
+from dreamhub.sql.bodies import Meta, blind_name, blind_tags, open_body, open_meta, seal_meta
+from dreamhub.sql.connections import Connection, Record
+from dreamhub.sql.queries import load_queries
+
+_SQL = load_queries("documents")
+_INDEX = load_queries("index")
 
 T = TypeVar("T")
 VersionState = Literal["uploaded", "landing", "active", "failed"]
@@ -53,6 +59,7 @@ class Version:
     document_id: str
     number: int
     """1, 2, 3 ... within the document."""
+    media_type: str
     state: VersionState
     size: int
     pages: int | None
@@ -70,7 +77,6 @@ class Version:
 class Document:
     id: str
     name: str
-    media_type: str
     source: Source
     tags: tuple[str, ...]
     active_version_id: str | None
@@ -78,6 +84,10 @@ class Document:
     latest: Version
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def media_type(self) -> str:
+        return self.latest.media_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,33 +105,94 @@ class StoredChunk:
 async def register_upload(conn: Connection, keys: DataKeys, upload: NewUpload) -> UploadOutcome:
     """Register a document (new name) or a further version (known name, other bytes). Same name and bytes: the same ids.
 
-    Idempotent for a given `version_id`, so a retry after a lost answer adds nothing.
+    A further version replaces the tags when it brings some. Idempotent for a given `version_id`, so a retry after a
+    lost answer adds nothing.
     """
-    raise NotImplementedError
+    async with conn.transaction():
+        registered = await conn.fetchval(_SQL["fetch_version_owner"], upload.version_id)
+        if registered is not None:
+            return UploadOutcome(registered, upload.version_id, duplicate=False)
+        if await _create_document(conn, keys, upload):
+            await _create_version(conn, keys, upload, upload.document_id, 1)
+            return UploadOutcome(upload.document_id, upload.version_id, duplicate=False)
+        return await _add_version(conn, keys, upload)
+
+
+async def _create_document(conn: Connection, keys: DataKeys, upload: NewUpload) -> bool:
+    """Whether the name was new. A concurrent upload of the same name is waited for."""
+    meta = seal_meta(keys, upload.document_id, Meta(upload.name, upload.tags))
+    name_key, tag_keys = blind_name(keys, upload.name), blind_tags(keys, upload.tags)
+    created = await conn.fetchval(_SQL["create_document"], upload.document_id, meta, name_key, tag_keys, upload.source)
+    return created is not None
+
+
+async def _add_version(conn: Connection, keys: DataKeys, upload: NewUpload) -> UploadOutcome:
+    document = await conn.fetchrow(_SQL["lock_document_by_name"], blind_name(keys, upload.name))
+    if document is None:
+        raise NotFoundError("the document was deleted while this upload was registered; upload it again")
+    latest = await conn.fetchrow(_SQL["fetch_latest_version"], document["id"])
+    if latest is not None and latest["content_key"] == _content_key(keys, upload):
+        return UploadOutcome(document["id"], latest["id"], duplicate=True)
+    await _create_version(conn, keys, upload, document["id"], 1 if latest is None else latest["number"] + 1)
+    if upload.tags:
+        meta = seal_meta(keys, document["id"], Meta(upload.name, upload.tags))
+        await conn.execute(_SQL["update_document"], document["id"], meta, blind_tags(keys, upload.tags))
+    else:
+        await conn.execute(_SQL["touch_document"], document["id"])
+    return UploadOutcome(document["id"], upload.version_id, duplicate=False)
+
+
+async def _create_version(conn: Connection, keys: DataKeys, upload: NewUpload, document_id: str, number: int) -> None:
+    content_key = _content_key(keys, upload)
+    await conn.execute(
+        _SQL["create_version"], upload.version_id, document_id, number, upload.media_type, content_key, upload.size
+    )
+
+
+def _content_key(keys: DataKeys, upload: NewUpload) -> bytes:
+    return keys.blind("content", upload.sha256)
 
 
 async def fetch_document(conn: Connection, keys: DataKeys, document_id: str) -> Document:
     """Raises NotFoundError."""
-    raise NotImplementedError
+    row = await conn.fetchrow(_SQL["fetch_document"], document_id)
+    if row is None:
+        raise _absent(document_id)
+    return _read_document(keys, row)
 
 
 async def list_documents(
     conn: Connection, keys: DataKeys, *, cursor: str | None = None, limit: int = 50
 ) -> Page[Document]:
     """Newest first. Raises InvalidInputError for a cursor that is not one."""
-    raise NotImplementedError
+    if cursor is not None and not ids.is_id("doc", cursor):
+        raise _bad_cursor()
+    rows = await conn.fetch(_SQL["list_documents"], cursor, limit + 1)
+    items = tuple(_read_document(keys, row) for row in rows[:limit])
+    return Page(items, items[-1].id if len(rows) > limit else None)
 
 
 async def list_versions(conn: Connection, document_id: str) -> tuple[Version, ...]:
     """Newest first. Raises NotFoundError when the document is absent."""
-    raise NotImplementedError
+    rows = await conn.fetch(_SQL["list_versions"], document_id)
+    if not rows:
+        raise _absent(document_id)
+    return tuple(_read_version(row) for row in rows)
 
 
 async def list_chunks(
     conn: Connection, keys: DataKeys, document_id: str, *, cursor: str | None = None, limit: int = 50
 ) -> Page[StoredChunk]:
     """The active version's chunks in order. Empty before the first ingestion. Raises NotFoundError."""
-    raise NotImplementedError
+    if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
+        raise _bad_cursor()
+    document = await conn.fetchrow(_SQL["fetch_shown"], document_id)
+    if document is None:
+        raise _absent(document_id)
+    after = -1 if cursor is None else int(cursor)
+    rows = await conn.fetch(_SQL["list_chunks"], document["shown"], after, limit + 1)
+    items = tuple(_read_chunk(keys, row) for row in rows[:limit])
+    return Page(items, str(items[-1].ordinal) if len(rows) > limit else None)
 
 
 async def delete_document(conn: Connection, document_id: str) -> tuple[str, ...]:
@@ -129,4 +200,72 @@ async def delete_document(conn: Connection, document_id: str) -> tuple[str, ...]
 
     An ingestion in flight gets FencedError at its next batch. Raises NotFoundError.
     """
-    raise NotImplementedError
+    async with conn.transaction():
+        if await conn.fetchval(_SQL["lock_document"], document_id) is None:
+            raise _absent(document_id)
+        versions = await conn.fetch(_SQL["lock_versions"], document_id)
+        shown = [version["shown"] for version in versions if version["shown"] is not None]
+        await conn.execute(_INDEX["count_terms"], None, shown)
+        for version in versions:
+            if version["shown"] is not None:
+                await conn.execute(_INDEX["count_chunks"], version["generation"], -version["chunks"])
+        landings = [version["landing"] for version in versions if version["landing"] is not None]
+        await conn.execute(_SQL["delete_chunks"], shown + landings)
+        deleted = await conn.fetch(_SQL["delete_versions"], document_id)
+        await conn.execute(_SQL["delete_document"], document_id)
+    return tuple(row["id"] for row in deleted)
+
+
+def _absent(document_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no document {document_id}", code="DocumentNotFound")
+
+
+def _bad_cursor() -> InvalidInputError:
+    return InvalidInputError("this cursor did not come from a listing; start without one", code="InvalidCursor")
+
+
+def _read_document(keys: DataKeys, row: Record) -> Document:
+    meta = open_meta(keys, row["doc_id"], row["meta_ct"])
+    return Document(
+        id=row["doc_id"],
+        name=meta.name,
+        source=row["source"],
+        tags=meta.tags,
+        active_version_id=row["active_version"],
+        latest=_read_version(row),
+        created_at=row["doc_created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _read_version(row: Record) -> Version:
+    return Version(
+        id=row["id"],
+        document_id=row["document_id"],
+        number=row["number"],
+        media_type=row["media_type"],
+        state=row["state"],
+        size=row["size_bytes"],
+        pages=row["pages"],
+        chunks=row["chunks"] if row["state"] == "active" else row["chunks_stored"],
+        worker_build=row["worker_build"],
+        error_class=row["error_class"],
+        error_reason=row["error_reason"],
+        error_message=row["error_message"],
+        created_at=row["created_at"],
+        activated_at=row["activated_at"],
+    )
+
+
+def _read_chunk(keys: DataKeys, row: Record) -> StoredChunk:
+    body = open_body(keys, row["landing"], row["ordinal"], row["body_ct"])
+    return StoredChunk(
+        ordinal=row["ordinal"],
+        page=row["page"],
+        char_start=row["char_start"],
+        char_end=row["char_end"],
+        tokens=row["tokens"],
+        title=body.title,
+        heading_path=body.heading_path,
+        text=body.text,
+    )

@@ -1,21 +1,53 @@
-"""What a worker writes: runs, claims of versions, batches of chunks. Its login is the tenant.
+"""What a worker writes: runs here, claims and chunks in `dreamhub.sql.landing`. Its login is the tenant.
 
-Two processes may work on one version (Kubernetes can start a pod twice). Each claim takes a higher fence; every later
-write checks it in the same transaction, so the older process gets FencedError and writes nothing more.
+A run is one IngestJob; each start of it takes the next attempt, and an attempt that was overtaken gets FencedError.
 """
 
-import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dreamhub.domain.progress import DocumentCounts, DocumentError, Progress
+from dreamhub.errors import FencedError
+from dreamhub.sql.connections import Connection, Record
+from dreamhub.sql.landing import (
+    Chunk,
+    Claim,
+    ClaimedVersion,
+    EmbeddingSpace,
+    SealedBatch,
+    activate_version,
+    claim_version,
+    ensure_generation,
+    fail_version,
+    seal_chunks,
+    store_batch,
+)
+from dreamhub.sql.queries import load_queries
 
-import numpy as np
-import numpy.typing as npt
+__all__ = [
+    "Chunk",
+    "Claim",
+    "ClaimedVersion",
+    "EmbeddingSpace",
+    "NewRun",
+    "RunDocument",
+    "RunOutcome",
+    "SealedBatch",
+    "activate_version",
+    "claim_version",
+    "ensure_generation",
+    "fail_version",
+    "fetch_finished_documents",
+    "finish_run",
+    "read_run_document",
+    "record_run_document",
+    "save_progress",
+    "seal_chunks",
+    "start_run",
+    "store_batch",
+]
 
-from dreamhub.domain.keys import DataKeys
-from dreamhub.domain.progress import DocumentError, Progress
-from dreamhub.domain.terms import TermIndex
+_SQL = load_queries("ingest")
 
 RunOutcome = Literal["Done", "Skipped", "Failed"]
 
@@ -29,59 +61,6 @@ class NewRun:
     holder: str
     """Pod name: for people who read the table, never for a decision."""
     documents_total: int
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingSpace:
-    """What a generation of the index is: vectors of another space must never be compared with it."""
-
-    model: str
-    dimensions: int
-    chunker: str
-    """Name and version of the chunking strategy, such as `tokens-v1`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedVersion:
-    """The right to write one version, until somebody claims it again."""
-
-    version_id: str
-    document_id: str
-    name: str
-    media_type: str
-    size: int
-    fence: int
-    landing: uuid.UUID
-    """Identity of this set of chunks: readers do not see it until `activate_version`."""
-    generation: int
-    build: str
-    next_ordinal: int
-    """Chunks below it are stored already: go on from here."""
-    already_active: bool
-    """Nothing to do: this version is searchable in the active generation. No fence was taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A chunk before encryption. Offsets are in characters of the extracted text."""
-
-    ordinal: int
-    text: str
-    title: str
-    heading_path: tuple[str, ...]
-    page: int | None
-    char_start: int
-    char_end: int
-    tokens: int
-    strategy: str
-
-
-@dataclass(frozen=True, slots=True)
-class SealedBatch:
-    """Rows ready for COPY: encrypted, hashed, encoded."""
-
-    first_ordinal: int
-    rows: tuple[tuple[object, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,85 +78,75 @@ class RunDocument:
 
 async def start_run(conn: Connection, run: NewRun) -> int:
     """Begin or take over a run; returns its attempt (1, 2, ...), which fences all later writes of this run."""
-    raise NotImplementedError
-
-
-async def ensure_generation(conn: Connection, space: EmbeddingSpace) -> int:
-    """The tenant's index generation for this space; the first caller founds it.
-
-    Raises ConflictError `EmbeddingModelChanged` when the tenant's chunks are of another space.
-    """
-    raise NotImplementedError
-
-
-async def claim_version(conn: Connection, keys: DataKeys, claim: "Claim") -> ClaimedVersion:
-    """Take over a version. Resumes a landing of the same build and generation, else starts a new one.
-
-    Raises NotFoundError when the document was deleted, ConflictError `Superseded` when a newer version is active.
-    """
-    raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    version_id: str
-    holder: str
-    build: str
-    generation: int
-    force: bool = False
-    """Re-ingest although active: the old chunks stay visible until the new ones are complete."""
-
-
-def seal_chunks(
-    keys: DataKeys,
-    index: TermIndex,
-    claimed: ClaimedVersion,
-    chunks: Sequence[Chunk],
-    embeddings: npt.NDArray[np.float32],
-) -> SealedBatch:
-    """Encrypt and hash consecutive chunks, without I/O (about 0.4 ms each: run it in a thread).
-
-    `embeddings` has one row for each chunk. Chunks carry consecutive ordinals.
-    """
-    raise NotImplementedError
-
-
-async def store_batch(conn: Connection, claimed: ClaimedVersion, batch: SealedBatch) -> int:
-    """COPY one batch and move the checkpoint, in one transaction; returns the next ordinal.
-
-    A batch below the checkpoint is refused as a bug. Raises FencedError when the claim was lost or the document deleted.
-    """
-    raise NotImplementedError
-
-
-async def activate_version(conn: Connection, claimed: ClaimedVersion, *, pages: int, chunks: int) -> None:
-    """Make the landing visible and delete what it replaces, at once for every reader.
-
-    Raises FencedError; ConflictError `Superseded` when a newer version was activated meanwhile.
-    """
-    raise NotImplementedError
-
-
-async def fail_version(conn: Connection, claimed: ClaimedVersion, error: DocumentError) -> None:
-    """Drop the landing and record why. A version that was active before stays active and searchable."""
-    raise NotImplementedError
+    progress = Progress(documents=DocumentCounts(total=run.documents_total))
+    attempt: int = await conn.fetchval(
+        _SQL["start_run"], run.uid, run.job, run.holder, run.build, progress.model_dump_json(by_alias=True)
+    )
+    return attempt
 
 
 async def record_run_document(conn: Connection, uid: str, attempt: int, document: RunDocument) -> None:
     """Record how a document ended; a repeated call replaces the row. Raises FencedError."""
-    raise NotImplementedError
-
-
-async def fetch_finished_documents(conn: Connection, uid: str) -> tuple[RunDocument, ...]:
-    """What earlier attempts of this run have finished (so that counts go on, never back)."""
-    raise NotImplementedError
+    error = document.error
+    async with conn.transaction():
+        if await conn.fetchval(_SQL["lock_run"], uid, attempt) is None:
+            raise _overtaken(uid, attempt)
+        await conn.execute(
+            _SQL["record_run_document"],
+            uid,
+            document.document_id,
+            document.version_id,
+            document.outcome,
+            document.chunks,
+            document.pages,
+            document.tokens,
+            error.error_class if error else None,
+            error.reason if error else None,
+            error.message if error else None,
+        )
 
 
 async def save_progress(conn: Connection, uid: str, attempt: int, progress: Progress) -> None:
     """Keep the last snapshot. Raises FencedError when a later attempt runs."""
-    raise NotImplementedError
+    await _write_progress(conn, uid, attempt, progress)
 
 
 async def finish_run(conn: Connection, uid: str, attempt: int, progress: Progress) -> None:
     """Keep the final snapshot (`state` is Succeeded or Failed). Raises FencedError."""
-    raise NotImplementedError
+    await _write_progress(conn, uid, attempt, progress)
+
+
+async def _write_progress(conn: Connection, uid: str, attempt: int, progress: Progress) -> None:
+    finished = progress.state != "Running"
+    document = progress.model_dump_json(by_alias=True)
+    if await conn.fetchval(_SQL["save_progress"], uid, attempt, document, finished) is None:
+        raise _overtaken(uid, attempt)
+
+
+def _overtaken(uid: str, attempt: int) -> FencedError:
+    return FencedError(f"attempt {attempt} of run {uid} was overtaken by a later one")
+
+
+async def fetch_finished_documents(conn: Connection, uid: str) -> tuple[RunDocument, ...]:
+    """What earlier attempts of this run have finished (so that counts go on, never back)."""
+    return tuple(read_run_document(row) for row in await conn.fetch(_SQL["fetch_finished_documents"], uid))
+
+
+def read_run_document(row: Record) -> RunDocument:
+    error = None
+    if row["error_class"] is not None:
+        error = DocumentError(
+            document=row["document_id"],
+            error_class=row["error_class"],
+            reason=row["error_reason"],
+            message=row["error_message"],
+        )
+    return RunDocument(
+        document_id=row["document_id"],
+        version_id=row["version_id"],
+        outcome=row["outcome"],
+        chunks=row["chunks"],
+        pages=row["pages"],
+        tokens=row["tokens"],
+        error=error,
+    )

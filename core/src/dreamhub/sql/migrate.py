@@ -178,8 +178,9 @@ async def _status(url: str, directory: Path) -> None:
             applied = await fetch_applied(conn)
         finally:
             await conn.close()
-    print("\n".join(describe_status(load_migrations(directory), applied)))
-    print(f"this build works with schema versions from {SCHEMA_MIN} on and ships {SCHEMA_HEAD}")
+    lines = describe_status(load_migrations(directory), applied)
+    lines.append(f"this build works with schema versions from {SCHEMA_MIN} on and ships {SCHEMA_HEAD}")
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -208,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             asyncio.run(_status(url, directory))
     except (DreamHubError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
 

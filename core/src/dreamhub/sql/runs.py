@@ -1,12 +1,19 @@
-"""Runs as others read them: the operator across tenants (schema-qualified, granted table by table), the API as a tenant."""
+"""Runs as others read them: the operator of all tenants (schema-qualified, granted by table), the API as one tenant."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import asyncpg
 
+from dreamhub import ids, names
 from dreamhub.domain.progress import Progress
+from dreamhub.errors import InvalidInputError, NotFoundError
+from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.documents import Page
-from dreamhub.sql.ingest import RunDocument
+from dreamhub.sql.ingest import RunDocument, read_run_document
+from dreamhub.sql.queries import load_queries
+
+_SQL = load_queries("runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +38,48 @@ async def fetch_progress(conn: Connection, tenant: str, uids: Collection[str]) -
 
     Raises NotFoundError when the tenant has no schema yet.
     """
-    raise NotImplementedError
+    return {row["uid"]: _read_status(row) for row in await _fetch_of_tenant(conn, "fetch_runs", tenant, uids)}
 
 
 async def resolve_documents(
     conn: Connection, tenant: str, document_ids: Collection[str]
 ) -> Mapping[str, ResolvedDocument]:
-    """For the operator: the latest version of each document that exists; absent ids are absent from the result."""
-    raise NotImplementedError
+    """For the operator: the latest version of each document that exists; absent ids are absent from the result.
+
+    Raises NotFoundError when the tenant has no schema yet.
+    """
+    rows = await _fetch_of_tenant(conn, "resolve_documents", tenant, document_ids)
+    return {row["document_id"]: ResolvedDocument(row["id"], row["active"]) for row in rows}
+
+
+async def _fetch_of_tenant(conn: Connection, query: str, tenant: str, wanted: Collection[str]) -> list[Record]:
+    absent = NotFoundError(f"tenant {tenant} has no tables yet", code="TenantNotFound")
+    if not names.is_tenant_name(tenant):
+        raise absent
+    sql = _SQL[query].format(schema=f'"{names.database_role(tenant)}"')
+    try:
+        rows: list[Record] = await conn.fetch(sql, list(wanted))
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+        raise absent from error
+    return rows
 
 
 async def fetch_run(conn: Connection, uid: str) -> RunStatus | None:
     """For the API, as the tenant: one run, or None before its worker has started."""
-    raise NotImplementedError
+    row = await conn.fetchrow(_SQL["fetch_run"], uid)
+    return None if row is None else _read_status(row)
 
 
 async def list_run_documents(
     conn: Connection, uid: str, *, cursor: str | None = None, limit: int = 50
 ) -> Page[RunDocument]:
     """For the API, as the tenant: how the run's documents ended, in order of document id."""
-    raise NotImplementedError
+    if cursor is not None and not ids.is_id("doc", cursor):
+        raise InvalidInputError("this cursor did not come from a listing; start without one", code="InvalidCursor")
+    rows = await conn.fetch(_SQL["list_run_documents"], uid, cursor, limit + 1)
+    items = tuple(read_run_document(row) for row in rows[:limit])
+    return Page(items, items[-1].document_id if len(rows) > limit else None)
+
+
+def _read_status(row: Record) -> RunStatus:
+    return RunStatus(Progress.model_validate_json(row["progress"]), row["attempt"], row["worker_build"])

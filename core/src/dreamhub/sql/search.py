@@ -1,13 +1,26 @@
 """Hybrid search: one statement collects both candidate sets, fusion happens in `dreamhub.domain.ranking`."""
 
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
 
 import numpy as np
 import numpy.typing as npt
 
 from dreamhub.domain.keys import DataKeys
+from dreamhub.domain.ranking import Scores, fuse
+from dreamhub.domain.terms import TermStatistics, weigh_query
+from dreamhub.errors import ConflictError
+from dreamhub.sql.bodies import blind_tags, open_body, open_meta
+from dreamhub.sql.connections import Connection, Record
+from dreamhub.sql.queries import load_queries
+
+_SQL = load_queries("search")
+_INDEX = load_queries("index")
+
+CANDIDATES = 50
+"""Of each kind, at least; four times the limit when that is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +80,104 @@ class Hit:
     """Cosine similarity."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    landing: uuid.UUID
+    ordinal: int
+    scores: Scores
+    score: float
+
+
 async def fetch_index_state(conn: Connection) -> IndexState | None:
     """The tenant's active generation; None before its first ingestion (every search is empty then)."""
-    raise NotImplementedError
+    row = await conn.fetchrow(_INDEX["fetch_active_generation"])
+    return None if row is None else _read_state(row)
 
 
 async def search(conn: Connection, keys: DataKeys, query: SearchQuery) -> list[Hit]:
-    """The best chunks of visible documents, best first. Run it in a (read-only) transaction: it is two statements.
+    """The best chunks of visible documents, best first. Run it in a read-only transaction: it is three statements.
 
     Raises ConflictError when the embedding's dimensions are not those of the active generation.
     """
-    raise NotImplementedError
+    row = await conn.fetchrow(_SQL["fetch_statistics"], query.terms)
+    if row is None or query.limit < 1:
+        return []
+    state = _read_state(row)
+    if query.embedding.shape != (state.dimensions,):
+        raise ConflictError(
+            f"the index holds vectors of {state.model} with {state.dimensions} dimensions, the question has "
+            f"{query.embedding.shape}; embed it with {state.model}",
+            code="EmbeddingModelChanged",
+        )
+    statistics = TermStatistics(state.chunks, dict(zip(row["terms"], row["counts"], strict=True)))
+    ranked = _rank(await _fetch_candidates(conn, keys, query, state, statistics), query)
+    return await _fetch_hits(conn, keys, ranked)
+
+
+async def _fetch_candidates(
+    conn: Connection, keys: DataKeys, query: SearchQuery, state: IndexState, statistics: TermStatistics
+) -> list[Record]:
+    weighed = weigh_query(query.terms, statistics)
+    filters = query.filters
+    tags = None if filters.tags is None else blind_tags(keys, filters.tags)
+    rows: list[Record] = await conn.fetch(
+        _SQL["search_candidates"],
+        query.embedding,
+        weighed.vector,
+        weighed.rarest,
+        max(CANDIDATES, 4 * query.limit),
+        state.generation,
+        filters != Filters(),
+        tags,
+        filters.media_types,
+        filters.document_ids,
+        filters.created_from,
+        filters.created_until,
+    )
+    return rows
+
+
+def _rank(rows: Sequence[Record], query: SearchQuery) -> list[_Ranked]:
+    """Ties fall by position, so that a repeated search gives one order."""
+    scores = [Scores(row["lexical"], row["semantic"]) for row in rows]
+    fused = fuse(scores, query.lexical_weight)
+    ranked = [
+        _Ranked(row["landing"], row["ordinal"], raw, score) for row, raw, score in zip(rows, scores, fused, strict=True)
+    ]
+    ranked.sort(key=lambda entry: (-entry.score, entry.landing, entry.ordinal))
+    return ranked[: query.limit]
+
+
+async def _fetch_hits(conn: Connection, keys: DataKeys, ranked: Sequence[_Ranked]) -> list[Hit]:
+    rows = await conn.fetch(
+        _SQL["fetch_hits"], [entry.landing for entry in ranked], [entry.ordinal for entry in ranked]
+    )
+    found = {(row["landing"], row["ordinal"]): row for row in rows}
+    return [
+        _read_hit(keys, found[entry.landing, entry.ordinal], entry)
+        for entry in ranked
+        if (entry.landing, entry.ordinal) in found
+    ]
+
+
+def _read_state(row: Record) -> IndexState:
+    return IndexState(row["generation"], row["model"], row["dimensions"], row["chunks"])
+
+
+def _read_hit(keys: DataKeys, row: Record, entry: _Ranked) -> Hit:
+    body = open_body(keys, entry.landing, entry.ordinal, row["body_ct"])
+    return Hit(
+        document_id=row["document_id"],
+        document_name=open_meta(keys, row["document_id"], row["meta_ct"]).name,
+        version_id=row["version_id"],
+        ordinal=entry.ordinal,
+        page=row["page"],
+        char_start=row["char_start"],
+        char_end=row["char_end"],
+        title=body.title,
+        heading_path=body.heading_path,
+        text=body.text,
+        score=entry.score,
+        lexical=entry.scores.lexical,
+        semantic=entry.scores.semantic,
+    )

@@ -1,7 +1,23 @@
 """The original bytes of documents, in any S3."""
 
-from collections.abc import AsyncIterable, AsyncIterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.client import HTTPConnection, HTTPSConnection
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from dreamhub.errors import NotFoundError, UnavailableError
+
+_PART_BYTES = 5 * 1024 * 1024
+"""S3's smallest part: what one upload holds in memory, times the parts in flight."""
+
+_PARTS_IN_FLIGHT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +27,20 @@ class ObjectStoreSettings:
     bucket: str
     region: str
     access_key: str
-    secret_key: str
+    secret_key: str = field(repr=False)
+
+
+@contextmanager
+def _translate_failures() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFoundError("the stored original is not there", code="ObjectNotFound") from error
+    except (BaseError, OSError) as error:
+        raise UnavailableError(
+            f"the object store does not answer ({type(error).__name__}); the next try may succeed",
+            code="ObjectStoreUnavailable",
+        ) from error
 
 
 class ObjectStore:
@@ -22,32 +51,99 @@ class ObjectStore:
 
     def __init__(self, settings: ObjectStoreSettings) -> None:
         self._settings = settings
+        self._store = S3Store(
+            settings.bucket,
+            endpoint=settings.endpoint,
+            region=settings.region,
+            access_key_id=settings.access_key,
+            secret_access_key=settings.secret_key,
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": settings.endpoint.startswith("http://"), "timeout": timedelta(seconds=60)},
+            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
+        )
 
     async def put_stream(self, key: str, chunks: AsyncIterable[bytes]) -> int:
-        """Store a stream without holding it (multipart); returns its size. An error of the iterator leaves no object."""
-        raise NotImplementedError
+        """Store a stream without holding it (multipart); returns its size.
+
+        An error of the iterator leaves no object and is raised as it is.
+        """
+        counted = _Counted(chunks)
+        with _translate_failures():
+            try:
+                await obstore.put_async(
+                    self._store, key, counted, chunk_size=_PART_BYTES, max_concurrency=_PARTS_IN_FLIGHT
+                )
+            except BaseException:
+                if counted.error is not None:
+                    raise counted.error from None
+                raise
+        return counted.size
 
     async def put(self, key: str, data: bytes) -> None:
-        raise NotImplementedError
+        with _translate_failures():
+            await obstore.put_async(self._store, key, data)
 
-    def get_stream(self, key: str) -> AsyncIterator[bytes]:
+    async def get_stream(self, key: str) -> AsyncIterator[bytes]:
         """Pieces of the object. Raises NotFoundError."""
-        raise NotImplementedError
+        with _translate_failures():
+            result = await obstore.get_async(self._store, key)
+            async for piece in result.stream(min_chunk_size=256 * 1024):
+                yield bytes(piece)
 
     async def delete(self, *keys: str) -> None:
         """Delete objects; an absent one is fine. No keys: nothing."""
-        raise NotImplementedError
+        if not keys:
+            return
+        with _translate_failures():
+            await obstore.delete_async(self._store, list(keys))
 
     async def presign_get(self, key: str, expires_seconds: int) -> str:
-        raise NotImplementedError
+        return await obstore.sign_async(self._store, "GET", key, timedelta(seconds=expires_seconds))
 
     async def presign_put(self, key: str, expires_seconds: int) -> str:
-        raise NotImplementedError
+        return await obstore.sign_async(self._store, "PUT", key, timedelta(seconds=expires_seconds))
 
     async def ping(self) -> None:
         """For readiness: the bucket answers. Raises UnavailableError."""
-        raise NotImplementedError
+        with _translate_failures():
+            await obstore.list_with_delimiter_async(self._store, prefix="readiness-probe")
 
     async def ensure_bucket(self) -> None:
-        """Create the bucket when absent (embedded S3, tests)."""
-        raise NotImplementedError
+        """Create the bucket when absent. obstore has no call for it: a signed PUT on the bucket itself does."""
+        url = await obstore.sign_async(self._store, "PUT", "", timedelta(seconds=60))
+        with _translate_failures():
+            status = await asyncio.to_thread(_put_empty, url)
+        if status not in {200, 409}:  # 409: it is there
+            raise UnavailableError(
+                f"the bucket {self._settings.bucket} could not be created (HTTP {status}); create it by hand",
+                code="ObjectStoreUnavailable",
+            )
+
+
+def _put_empty(url: str) -> int:
+    parts = urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.netloc, timeout=10)
+    try:
+        connection.request("PUT", f"{parts.path}?{parts.query}")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+class _Counted:
+    """Counts the bytes that pass, and keeps the source's own error, which the store would wrap."""
+
+    def __init__(self, chunks: AsyncIterable[bytes]) -> None:
+        self._chunks = chunks
+        self.size = 0
+        self.error: BaseException | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._chunks:
+                self.size += len(chunk)
+                yield chunk
+        except BaseException as error:
+            self.error = error
+            raise

@@ -1,14 +1,60 @@
 """A Redis user for each tenant, confined to the tenant's keys and channels."""
 
+import hashlib
+from typing import Any
+
 from redis.asyncio import Redis
+
+from dreamhub import names
+from dreamhub.errors import InvalidInputError
+from dreamhub.storage.redis_failures import translate_failures
+
+_COMMANDS = (
+    "+ping",
+    "+hello",
+    "+auth",
+    "+client|setinfo",
+    "+client|setname",
+    "+hget",
+    "+hset",
+    "+hincrby",
+    "+del",
+    "+expire",
+    "+xadd",
+    "+xrange",
+    "+xrevrange",
+    "+publish",
+    "+eval",
+    "+evalsha",
+    "+script|load",
+)
+"""What publishing and reading progress takes, and nothing that lists, scans or administers."""
+
+
+def build_rules(tenant: str, password: str) -> list[str]:
+    """The arguments of ACL SETUSER. `reset` first: what the user had before is gone."""
+    if not names.is_tenant_name(tenant):
+        raise InvalidInputError(f"{tenant!r} is no tenant name")
+    prefix = names.redis_prefix(tenant)
+    digest = hashlib.sha256(password.encode()).hexdigest()
+    return ["reset", "on", f"#{digest}", f"~{prefix}*", f"&{prefix}*", "-@all", *_COMMANDS]
 
 
 async def set_tenant_user(redis: Redis, tenant: str, password: str) -> None:
-    """Make the user exactly as it should be (reset first), so repeating it repairs drift. ACLs do not survive a Redis
-    restart without an ACL file: the operator repeats this. Only the password's SHA-256 is sent."""
-    raise NotImplementedError
+    """Make the user exactly as it should be, so that repeating it repairs drift.
+
+    ACLs do not survive a Redis restart without an ACL file: the operator repeats this. Only the password's SHA-256 is
+    sent.
+    """
+    await _execute(redis, "ACL", "SETUSER", names.redis_user(tenant), *build_rules(tenant, password))
 
 
 async def delete_tenant_user(redis: Redis, tenant: str) -> None:
     """Remove the user and cut its connections; an absent one is fine."""
-    raise NotImplementedError
+    await _execute(redis, "ACL", "DELUSER", names.redis_user(tenant))
+
+
+async def _execute(redis: Any, *command: str) -> None:
+    """`redis` is Any because redis-py's raw command is untyped; its typed ones cannot pass a rule as it is."""
+    with translate_failures():
+        await redis.execute_command(*command)

@@ -1,0 +1,58 @@
+"""What lies encrypted in a row, and the associated data that ties it to that row."""
+
+import json
+import unicodedata
+import uuid
+from dataclasses import dataclass
+
+from dreamhub.domain.keys import DataKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """A document's name and tags."""
+
+    name: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A chunk's text."""
+
+    title: str
+    heading_path: tuple[str, ...]
+    text: str
+
+
+def seal_meta(keys: DataKeys, document_id: str, meta: Meta) -> bytes:
+    plain = json.dumps({"name": meta.name, "tags": meta.tags}, ensure_ascii=False).encode(errors="surrogatepass")
+    return keys.encrypt(plain, f"document:{document_id}".encode())
+
+
+def open_meta(keys: DataKeys, document_id: str, sealed: bytes) -> Meta:
+    content = json.loads(keys.decrypt(sealed, f"document:{document_id}".encode()))
+    return Meta(content["name"], tuple(content["tags"]))
+
+
+def seal_body(keys: DataKeys, landing: uuid.UUID, ordinal: int, body: Body) -> bytes:
+    plain = json.dumps([body.title, body.heading_path, body.text], ensure_ascii=False).encode(errors="surrogatepass")
+    return keys.encrypt(plain, _chunk_identity(landing, ordinal))
+
+
+def open_body(keys: DataKeys, landing: uuid.UUID, ordinal: int, sealed: bytes) -> Body:
+    title, heading_path, text = json.loads(keys.decrypt(sealed, _chunk_identity(landing, ordinal)))
+    return Body(title, tuple(heading_path), text)
+
+
+def blind_name(keys: DataKeys, name: str) -> bytes:
+    """One document for a name, whichever way its accents are composed."""
+    return keys.blind("name", unicodedata.normalize("NFC", name).encode())
+
+
+def blind_tags(keys: DataKeys, tags: tuple[str, ...]) -> list[bytes]:
+    return [keys.blind("tag", tag.encode()) for tag in dict.fromkeys(tags)]
+
+
+def _chunk_identity(landing: uuid.UUID, ordinal: int) -> bytes:
+    return f"chunk:{landing}:{ordinal}".encode()

@@ -1,0 +1,32 @@
+-- What an index knows of itself: its active generation and the document frequencies.
+
+-- name: fetch_active_generation
+SELECT generation, model, dimensions, chunks FROM index_generations WHERE active
+
+-- name: lock_active_generation
+SELECT generation, model, dimensions, chunks FROM index_generations WHERE active FOR UPDATE
+
+-- name: found_generation
+INSERT INTO index_generations (generation, model, dimensions, chunker, active) VALUES ($1, $2, $3, $4, true)
+ON CONFLICT DO NOTHING
+
+-- name: retire_generation
+UPDATE index_generations SET active = false WHERE generation = $1
+
+-- name: count_chunks
+UPDATE index_generations SET chunks = chunks + $2 WHERE generation = $1
+
+-- name: count_terms
+-- Chunks of the landing $1 appear, those of the landings $2 go. In order of term, so that two activations that meet lock
+-- the rows in one order.
+INSERT INTO term_counts AS t (term, chunks)
+SELECT term, sum(n)
+FROM (
+    SELECT unnest(terms) AS term, 1 AS n FROM chunks WHERE landing = $1
+    UNION ALL
+    SELECT unnest(terms) AS term, -1 AS n FROM chunks WHERE landing = ANY ($2::uuid[])
+) AS changes
+GROUP BY term
+HAVING sum(n) <> 0
+ORDER BY term
+ON CONFLICT (term, tenant_id) DO UPDATE SET chunks = t.chunks + excluded.chunks

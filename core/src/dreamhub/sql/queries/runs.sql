@@ -1,0 +1,19 @@
+-- name: fetch_runs
+-- For the operator, which is no tenant: the one place where the schema is spelled.
+SELECT uid, progress, attempt, worker_build FROM {schema}.ingest_runs WHERE uid = ANY ($1::text[])
+
+-- name: resolve_documents
+SELECT DISTINCT ON (v.document_id) v.document_id, v.id, v.state = 'active' AS active
+FROM {schema}.document_versions v
+WHERE v.document_id = ANY ($1::text[])
+ORDER BY v.document_id, v.number DESC
+
+-- name: fetch_run
+SELECT uid, progress, attempt, worker_build FROM ingest_runs WHERE uid = $1
+
+-- name: list_run_documents
+SELECT document_id, version_id, outcome, chunks, pages, tokens, error_class, error_reason, error_message
+FROM ingest_run_documents
+WHERE uid = $1 AND ($2::text IS NULL OR document_id > $2)
+ORDER BY document_id
+LIMIT $3
