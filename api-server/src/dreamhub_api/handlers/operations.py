@@ -57,7 +57,8 @@ async def websocket(request: web.Request) -> web.StreamResponse:
 
 async def end_connections(app: web.Application) -> None:
     """At shutdown: every client is told to come back, which another instance answers."""
-    for connection in tuple(app[OPEN_CONNECTIONS]):
+    connections = app[OPEN_CONNECTIONS]
+    for connection in tuple(connections):
         connection.end("shutdown", WSCloseCode.GOING_AWAY, b"this instance stops; resume on another")
 
 
