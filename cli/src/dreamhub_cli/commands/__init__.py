@@ -1,0 +1,1 @@
+"""The commands, one module each: read the options, call the client, print."""
