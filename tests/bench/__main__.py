@@ -1,0 +1,31 @@
+"""`make bench`: measures side by side with a reference, prints one table, writes build/bench.json."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from tests.bench.environment import open_environment
+from tests.bench.ingestion import measure_ingestion
+from tests.bench.quality import measure_quality
+from tests.bench.table import Row, print_table, write_json
+
+OUTPUT = Path("build/bench.json")
+
+
+async def _measure() -> list[Row]:
+    rows: list[Row] = []
+    for measure in (measure_quality, measure_ingestion):
+        async with open_environment() as environment:
+            rows += await measure(environment)
+    return rows
+
+
+def main() -> int:
+    rows = asyncio.run(_measure())
+    print_table(rows)
+    write_json(rows, OUTPUT)
+    return int(any(row.holds is False for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
