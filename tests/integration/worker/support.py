@@ -9,6 +9,7 @@ import time
 import uuid
 from asyncio.subprocess import DEVNULL, PIPE, Process, create_subprocess_exec
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from dreamhub.llm.models import BUILTIN_EMBEDDING
 from dreamhub.sql.connections import Pool
 from dreamhub.sql.documents import NewUpload, register_upload
 from dreamhub.sql.runs import fetch_run
+from dreamhub_worker.preparation import Preparation
 from dreamhub_worker.process import work
 from tests.integration.conftest import TenantLogin
 
@@ -131,7 +133,8 @@ class Rig:
         return Mount(job, directories | {"DREAMHUB_POD_NAME": "pod-1"})
 
     async def run(self, mount: Mount, **environment: str) -> int:
-        return await work(mount.environment | environment, time.monotonic())
+        with ThreadPoolExecutor(1) as executor:
+            return await work(Preparation.begin(mount.environment | environment, executor), time.monotonic())
 
     async def ingest(self, *items: InputDocument | InputText, **fields: Any) -> Progress:
         """Run a job over these to its end and give its last progress."""

@@ -2,19 +2,20 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
 
 import structlog
 
 from dreamhub.domain.progress import Progress
 from dreamhub.domain.terms import TermIndex
 from dreamhub.errors import DreamHubError
-from dreamhub.llm.embedding import Embedder, open_embedder
-from dreamhub.sql.connections import Pool
+from dreamhub.llm.embedding import Embedder
 from dreamhub.sql.ingest import NewRun, fetch_finished_documents, start_run
 from dreamhub.sql.pool import PoolOptions, open_pool
 from dreamhub.sql.runs import fetch_run
@@ -24,21 +25,22 @@ from dreamhub_worker.extractor import Extractor
 from dreamhub_worker.failures import EXIT_DONE, EXIT_PERMANENT, EXIT_TRANSIENT, HOPELESS, as_ours, exit_code
 from dreamhub_worker.job import Run
 from dreamhub_worker.meter import Meter
+from dreamhub_worker.preparation import Preparation
 from dreamhub_worker.reporter import Reporter
-from dreamhub_worker.settings import WorkerSettings, read_settings
+from dreamhub_worker.settings import WorkerSettings
 
 log = structlog.get_logger()
 
 
-def main(started: float) -> None:
+def main(preparation: Preparation, started: float) -> None:
     """`started`: the monotonic time before the first import, so that the log tells when the worker was ready."""
     configure_logging("worker", os.environ.get("DREAMHUB_LOG_LEVEL", "INFO"))
-    sys.exit(asyncio.run(work(os.environ, started)))
+    sys.exit(asyncio.run(work(preparation, started)))
 
 
-async def work(environment: Mapping[str, str], started: float) -> int:
+async def work(preparation: Preparation, started: float) -> int:
     """Run the mounted job to an exit code: the edge where every error becomes one."""
-    [outcome] = await asyncio.gather(_work(environment, started), return_exceptions=True)
+    [outcome] = await asyncio.gather(_work(preparation, started), return_exceptions=True)
     if isinstance(outcome, int):
         return outcome
     error = as_ours(outcome)
@@ -46,25 +48,27 @@ async def work(environment: Mapping[str, str], started: float) -> int:
     return exit_code(error)
 
 
-async def _work(environment: Mapping[str, str], started: float) -> int:
-    settings = read_settings(environment)
+async def _work(preparation: Preparation, started: float) -> int:
+    settings = await asyncio.wrap_future(preparation.settings)
     stop = Stop()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.event.set)
-    async with open_toolbox(settings, stop) as tools:
+    async with open_toolbox(settings, preparation.embedder, stop) as tools:
+        gc.freeze()
+        gc.enable()
         log.info("ready", job=settings.job.job, uid=settings.job.uid, seconds=round(time.monotonic() - started, 3))
         return await _run(settings, tools)
 
 
 @contextlib.asynccontextmanager
-async def open_toolbox(settings: WorkerSettings, stop: Stop) -> AsyncIterator[Toolbox]:
-    """Database, model and extraction process, opened at the same time: each waits for something else."""
+async def open_toolbox(settings: WorkerSettings, opening: Future[Embedder], stop: Stop) -> AsyncIterator[Toolbox]:
+    """Database, model and extraction process, opened side by side: each waits for something else."""
     async with contextlib.AsyncExitStack() as stack:
+        options = PoolOptions(maximum=3, application="dreamhub-worker")
+        pool = await open_pool(settings.database_url, options)
+        stack.push_async_callback(pool.close)
         extractor = await stack.enter_async_context(Extractor())
-        embedder, pool = await asyncio.gather(
-            asyncio.to_thread(open_embedder, settings.model),
-            open_pool(settings.database_url, PoolOptions(maximum=3, application="dreamhub-worker")),
-        )
-        stack.push_async_callback(_close, embedder, pool)
+        embedder = await asyncio.wrap_future(opening)
+        stack.push_async_callback(embedder.close)
         yield Toolbox(
             pool=pool,
             keys=settings.keys,
@@ -75,11 +79,6 @@ async def open_toolbox(settings: WorkerSettings, stop: Stop) -> AsyncIterator[To
             work_dir=settings.work_dir,
             size_limit=settings.size_limit,
         )
-
-
-async def _close(embedder: Embedder, pool: Pool) -> None:
-    await embedder.close()
-    await pool.close()
 
 
 async def _run(settings: WorkerSettings, tools: Toolbox) -> int:
