@@ -1,4 +1,4 @@
-"""`python -m hack.chart write|check`: the files of the chart that are made from something else.
+"""`python -m hack.chart [--check]`: the files of the chart that are made from something else.
 
 Copies: custom resource definitions (`crds/`) and the services' rights, because Helm sees nothing outside of a chart.
 Generated: `values.schema.json` (types in `hack/chart/model.py`, texts in `values.yaml`) and `README.md` (helm-docs).
@@ -71,18 +71,19 @@ def write_files(files: Mapping[Path, str], chart: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m hack.chart", description=__doc__)
-    parser.add_argument("command", choices=("write", "check"))
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is not as it should be")
+    arguments = parser.parse_args()
     try:
         files = build_files(ROOT)
     except (ClusterError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    if parser.parse_args().command == "write":
+    if not arguments.check:
         write_files(files, CHART)
         return 0
     problems = find_differences(files, CHART)
     for problem in problems:
-        print(f"charts/dreamhub: {problem}: run `python -m hack.chart write`", file=sys.stderr)
+        print(f"charts/dreamhub: {problem}: run `make format`", file=sys.stderr)
     return 1 if problems else 0
 
 

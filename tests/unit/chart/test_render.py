@@ -1,0 +1,198 @@
+"""The rendered chart: what must hold for every case, and what each case asks for."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from dreamhub.llm.models import parse_models
+from dreamhub_operator.settings import EgressRule
+from hack.install.release import TAG_VALUES, Upgrade
+from tests.unit.chart.conftest import CASES, CHART, Objects, pod_of
+
+Render = Callable[..., Objects]
+SERVICES = ("dreamhub-operator", "dreamhub-api-server")
+
+
+def pods(objects: Objects) -> Iterator[tuple[str, dict[str, Any]]]:
+    for (kind, name), rendered in objects.items():
+        if (pod := pod_of(rendered)) is not None:
+            yield f"{kind}/{name}", pod
+
+
+def env_of(objects: Objects, deployment: str) -> dict[str, str]:
+    container = objects["Deployment", deployment]["spec"]["template"]["spec"]["containers"][0]
+    return {entry["name"]: entry.get("value", "") for entry in container["env"]}
+
+
+@pytest.mark.parametrize("case", [None, *CASES])
+def test_every_pod_fits_the_restricted_standard(render: Render, case: str | None) -> None:
+    for name, pod in pods(render(case)):
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in (*pod.get("initContainers", ()), *pod["containers"]):
+            security = container["securityContext"]
+            assert security["readOnlyRootFilesystem"] is True, name
+            assert security["allowPrivilegeEscalation"] is False, name
+            assert security["capabilities"] == {"drop": ["ALL"]}, name
+            assert {"requests", "limits"} <= set(container["resources"]), name
+
+
+@pytest.mark.parametrize("case", [None, *CASES])
+def test_only_the_two_services_get_a_token(render: Render, case: str | None) -> None:
+    for name, pod in pods(render(case)):
+        assert pod["automountServiceAccountToken"] is name.endswith(SERVICES), name
+
+
+@pytest.mark.parametrize("case", [None, *CASES])
+def test_what_is_mounted_exists(render: Render, case: str | None) -> None:
+    """A ConfigMap or Secret of the release that a pod mounts is rendered; others are the user's own."""
+    objects = render(case)
+    for name, pod in pods(objects):
+        for volume in pod.get("volumes", ()):
+            sources = [volume, *volume.get("projected", {}).get("sources", ())]
+            for source in sources:
+                if secret := source.get("secret"):
+                    wanted = secret.get("secretName") or secret["name"]
+                    rendered = objects.get(("Secret", wanted))
+                    assert rendered or case == "external.yaml", f"{name} mounts {wanted}"
+                    if rendered:
+                        assert {item["key"] for item in secret.get("items", ())} <= set(rendered["stringData"])
+                if config := source.get("configMap"):
+                    assert ("ConfigMap", config["name"]) in objects, name
+
+
+@pytest.mark.parametrize("case", [None, *CASES])
+def test_selectors_find_their_pods_and_nothing_else(render: Render, case: str | None) -> None:
+    objects = render(case)
+    labels = {
+        name: rendered["spec"]["template"]["metadata"]["labels"]
+        for (kind, name), rendered in objects.items()
+        if kind in {"Deployment", "StatefulSet", "Job"}
+    }
+    for (kind, name), rendered in objects.items():
+        if kind == "Service":
+            selector = rendered["spec"]["selector"]
+            found = [owner for owner, own in labels.items() if selector.items() <= own.items()]
+            assert len(found) == 1, f"{name} finds {found}"
+
+
+def test_crds_are_upgraded_with_the_release_and_outlive_it(render: Render) -> None:
+    crds = {name: rendered for (kind, name), rendered in render().items() if kind == "CustomResourceDefinition"}
+    assert set(crds) == {"ingestjobs.dreamhub.dev", "tenants.dreamhub.dev"}
+    for crd in crds.values():
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert not any(kind == "CustomResourceDefinition" for kind, _ in render(crds={"install": False}))
+
+
+def test_the_wiring_of_passwords_and_urls_is_one(render: Render) -> None:
+    """The password in a URL is the one that the server is given, although both are random."""
+    objects = render()
+    data = objects["Secret", "dreamhub-postgres"]["stringData"]
+    host = "dreamhub-postgres.dreamhub-system.svc:5432/dreamhub"
+    assert data["migrate-url"] == f"postgresql://dreamhub_owner:{data['owner-password']}@{host}"
+    assert data["api-url"] == f"postgresql://dreamhub_api:{data['api-password']}@{host}"
+    assert len({data["owner-password"], data["api-password"], data["operator-password"]}) == 3
+    redis = objects["Secret", "dreamhub-redis"]["stringData"]
+    assert redis["operator-url"].startswith(f"redis://dreamhub_operator:{redis['operator-password']}@dreamhub-redis.")
+
+
+def test_the_operator_reads_what_the_chart_writes(render: Render) -> None:
+    env = env_of(render(), "dreamhub-operator")
+    rules = [EgressRule.model_validate(rule) for rule in json.loads(env["DREAMHUB_EGRESS"])]
+    assert [(rule.namespace, rule.ports) for rule in rules] == [
+        ("dreamhub-system", (5432,)),
+        ("dreamhub-system", (6379,)),
+        ("dreamhub-system", (8333,)),
+    ]
+    assert env["DREAMHUB_WORKER_IMAGE"].startswith("dreamhub/worker:")
+    assert env["DREAMHUB_TENANT_DATABASE_ADDRESS"] == "dreamhub-postgres.dreamhub-system.svc:5432/dreamhub"
+
+
+def test_external_servers_replace_embedded_ones(render: Render) -> None:
+    objects = render("external.yaml")
+    assert not [name for kind, name in objects if kind in {"StatefulSet", "Secret"}]
+    env = env_of(objects, "dreamhub-operator")
+    assert env["DREAMHUB_TENANT_REDIS_ADDRESS"] == "redis.example.com:6379"
+    cidrs = [str(EgressRule.model_validate(rule).cidr) for rule in json.loads(env["DREAMHUB_EGRESS"])]
+    assert cidrs == ["10.1.2.0/24", "10.1.3.0/24", "0.0.0.0/0", "0.0.0.0/0"]
+    assert env_of(objects, "dreamhub-api-server")["DREAMHUB_S3_ENDPOINT"].startswith("https://s3.eu-central-1")
+
+
+@pytest.mark.parametrize("case", [None, "external.yaml"])
+def test_the_model_list_is_one_that_the_services_read(render: Render, case: str | None) -> None:
+    text = render(case)["ConfigMap", "dreamhub-models"]["data"]["models.yaml"]
+    assert parse_models(text).find("chat", "builtin/extractive").builtin
+
+
+@pytest.mark.parametrize("part", ["postgres", "redis", "s3"])
+def test_an_external_server_without_its_secret_is_refused_with_the_value_s_name(render: Render, part: str) -> None:
+    where = {"endpoint": "https://s3.example.com"} if part == "s3" else {"address": "server.example.com:1"}
+    with pytest.raises(ValueError, match=rf"{part}\.external\.existingSecret: name a Secret"):
+        render(**{part: {"embedded": {"enabled": False}, "external": where}})
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"operatr": {}}, "additional properties 'operatr' not allowed"),
+        ({"operator": {"replicas": "two"}}, "got string, want integer"),
+        ({"postgres": {"embedded": {"storage": {"size": "ten"}}}}, "/postgres/embedded/storage/size"),
+        ({"models": {"available": []}}, "/models/available"),
+        ({"apiServer": {"service": {"type": "Public"}}}, "/apiServer/service/type"),
+    ],
+)
+def test_wrong_values_are_refused(render: Render, values: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        render(**values)
+
+
+def test_settings_of_the_embedded_database_are_quoted(render: Render) -> None:
+    values = {"postgres": {"embedded": {"settings": {"shared_buffers": "1GB", "log_line_prefix": "it's %m"}}}}
+    settings = render(**values)["ConfigMap", "dreamhub-postgres"]["data"]["settings.conf"]
+    assert settings == "log_line_prefix = 'it''s %m'\nshared_buffers = '1GB'\n"
+
+
+def test_the_embedded_servers_let_in_the_platform_and_tenants_only(render: Render) -> None:
+    policy = render()["NetworkPolicy", "dreamhub-postgres"]["spec"]
+    assert policy["egress"] == []
+    (rule,) = policy["ingress"]
+    assert rule["ports"] == [{"port": 5432, "protocol": "TCP"}]
+    services, tenants = rule["from"]
+    assert services["podSelector"]["matchExpressions"][0]["values"] == ["api-server", "operator", "migrate"]
+    assert tenants == {
+        "namespaceSelector": {"matchExpressions": [{"key": "dreamhub.dev/tenant", "operator": "Exists"}]}
+    }
+
+
+def test_a_digest_wins_over_a_tag_and_the_registry_goes_in_front(render: Render) -> None:
+    digest = f"sha256:{'0' * 64}"
+    objects = render(image={"registry": "r.example/x", "tag": "9"}, worker={"image": {"digest": digest}})
+    assert env_of(objects, "dreamhub-operator")["DREAMHUB_WORKER_IMAGE"] == f"r.example/x/dreamhub/worker@{digest}"
+    containers = objects["Deployment", "dreamhub-operator"]["spec"]["template"]["spec"]["containers"]
+    assert containers[0]["image"] == "r.example/x/dreamhub/operator:9"
+
+
+def test_another_release_name_keeps_its_objects_apart(render: Render) -> None:
+    names = {name for kind, name in render(release="kb") if kind in {"Deployment", "StatefulSet"}}
+    assert {"kb-dreamhub-operator", "kb-dreamhub-postgres"} <= names
+
+
+def test_each_image_has_a_value_for_its_tag() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    for path in TAG_VALUES.values():
+        node = values
+        for key in path.split("."):
+            node = node[key]
+        assert node == ""
+
+
+def test_the_install_command_names_the_images_and_lets_the_user_win() -> None:
+    images = {"operator": "dreamhub/operator:abc"}
+    upgrade = Upgrade("ns", images, keep_values=True, node_port=30080, timeout_seconds=60, settings=["logLevel=DEBUG"])
+    command = upgrade.command("helm")
+    assert "operator.image.tag=abc" in command
+    assert "--reset-then-reuse-values" in command
+    assert command.index("apiServer.service.nodePort=30080") < command.index("logLevel=DEBUG")
