@@ -19,6 +19,7 @@ CREATE TABLE dreamhub.documents (
     PRIMARY KEY (id, tenant_id),
     UNIQUE (name_key, tenant_id)
 ) PARTITION BY LIST (tenant_id);
+CREATE INDEX ON dreamhub.documents USING gin (tag_keys);
 COMMENT ON COLUMN dreamhub.documents.meta_ct IS 'Name and tags, encrypted; the document id is the associated data.';
 COMMENT ON COLUMN dreamhub.documents.name_key IS 'Keyed hash of the name: the same name is the same document.';
 COMMENT ON COLUMN dreamhub.documents.tag_keys IS 'Keyed hashes of the tags, for filters.';

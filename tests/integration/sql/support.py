@@ -1,14 +1,18 @@
 """The shortest way through upload and ingestion, as the worker and the API take it."""
 
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+import asyncpg
 import numpy as np
 import numpy.typing as npt
 
 from dreamhub import ids
 from dreamhub.domain.keys import DataKeys
 from dreamhub.domain.terms import TermIndex
+from dreamhub.sql.codecs import register_codecs
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.documents import NewUpload, UploadOutcome, register_upload
 from dreamhub.sql.ingest import (
@@ -22,6 +26,17 @@ from dreamhub.sql.ingest import (
     seal_chunks,
     store_batch,
 )
+
+
+@asynccontextmanager
+async def connected(url: str, settings: dict[str, str] | None = None) -> AsyncIterator[Connection]:
+    conn = await asyncpg.connect(url, server_settings=settings or {})
+    try:
+        await register_codecs(conn)
+        yield conn
+    finally:
+        await conn.close()
+
 
 DIMENSIONS = 8
 SPACE = EmbeddingSpace("test/hash-8", DIMENSIONS, "lines-v1")

@@ -27,7 +27,7 @@ _SQL = load_queries("landing")
 _INDEX = load_queries("index")
 _DOCUMENTS = load_queries("documents")
 
-_COLUMNS = (
+COLUMNS = (
     "landing",
     "ordinal",
     "document_id",
@@ -254,7 +254,7 @@ async def store_batch(conn: Connection, claimed: ClaimedVersion, batch: SealedBa
         )
         if moved is None:
             await _refuse_batch(conn, claimed, batch)
-        await conn.copy_records_to_table("chunks", records=batch.rows, columns=_COLUMNS)
+        await conn.copy_records_to_table("chunks", records=batch.rows, columns=COLUMNS)
     return after
 
 

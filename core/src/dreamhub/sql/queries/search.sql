@@ -21,7 +21,7 @@ WITH semantic AS (
             SELECT v.shown
             FROM documents d
             JOIN document_versions v ON v.id = d.active_version
-            WHERE ($7::bytea[] IS NULL OR d.tag_keys @> $7)
+            WHERE ($7::bytea[] IS NULL OR (cardinality($7) > 0 AND d.tag_keys @> $7))
                 AND ($8::text[] IS NULL OR v.media_type = ANY ($8))
                 AND ($9::text[] IS NULL OR d.id = ANY ($9))
                 AND ($10::timestamptz IS NULL OR d.created_at >= $10)
@@ -39,7 +39,7 @@ WITH semantic AS (
             SELECT v.shown
             FROM documents d
             JOIN document_versions v ON v.id = d.active_version
-            WHERE ($7::bytea[] IS NULL OR d.tag_keys @> $7)
+            WHERE ($7::bytea[] IS NULL OR (cardinality($7) > 0 AND d.tag_keys @> $7))
                 AND ($8::text[] IS NULL OR v.media_type = ANY ($8))
                 AND ($9::text[] IS NULL OR d.id = ANY ($9))
                 AND ($10::timestamptz IS NULL OR d.created_at >= $10)
