@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.bench.environment import open_environment
 from tests.bench.ingestion import measure_ingestion
 from tests.bench.quality import measure_quality
+from tests.bench.storing import measure_storing
 from tests.bench.table import Row, print_table, write_json
 
 OUTPUT = Path("build/bench.json")
@@ -14,7 +15,7 @@ OUTPUT = Path("build/bench.json")
 
 async def _measure() -> list[Row]:
     rows: list[Row] = []
-    for measure in (measure_quality, measure_ingestion):
+    for measure in (measure_quality, measure_ingestion, measure_storing):
         async with open_environment() as environment:
             rows += await measure(environment)
     return rows
