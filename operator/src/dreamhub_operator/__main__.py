@@ -1,0 +1,122 @@
+"""`dreamhub-operator`: settings, election, then kopf's watches and our queues until the end."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
+from redis.asyncio import Redis
+
+from dreamhub.errors import DreamHubError
+from dreamhub.llm.models import load_models
+from dreamhub.sql.pool import PoolOptions, open_pool
+from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
+from dreamhub.telemetry import configure_logging
+from dreamhub_operator.cluster import Cluster
+from dreamhub_operator.connection import find_credentials, open_connection
+from dreamhub_operator.context import Context
+from dreamhub_operator.desired.namespace import build_subject
+from dreamhub_operator.election import Election, LeaseLostError
+from dreamhub_operator.freshness import Freshness
+from dreamhub_operator.metrics import Metrics
+from dreamhub_operator.probes import Probes
+from dreamhub_operator.service import Service
+from dreamhub_operator.settings import Settings
+from dreamhub_operator.stores import PostgresDatabase, RedisCache, S3Objects
+from dreamhub_operator.watched import Watched
+
+EXIT_CONFIGURATION = 78
+EXIT_FAILED = 75
+"""Kubernetes starts the container again, and it waits as a standby."""
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Open everything, run until `stop`, close everything. Raises DreamHubError, LeaseLostError among them."""
+    async with AsyncExitStack() as stack:
+        freshness = Freshness()
+        connection = open_connection(find_credentials(), [freshness.trace()])
+        stack.push_async_callback(connection.session.close)
+        cluster = Cluster(connection)
+        context = await open_context(settings, cluster, stack)
+        election = Election(cluster, settings.pod_name, settings.system_namespace, settings.lease_seconds)
+        service = Service(context, connection, freshness, election)
+        probes = Probes(cluster, freshness, context.watched, context.metrics, lambda: True)
+        await serve(probes, settings.metrics_port, stack)
+        await service.run(stop)
+
+
+async def open_context(settings: Settings, cluster: Cluster, stack: AsyncExitStack) -> Context:
+    options = PoolOptions(minimum=1, maximum=4, application="dreamhub-operator")
+    pool = await open_pool(settings.read_secret(settings.database_url_file), options)
+    stack.push_async_callback(pool.close)
+    redis = Redis.from_url(settings.read_secret(settings.redis_url_file))
+    stack.push_async_callback(redis.aclose)
+    database = PostgresDatabase(pool)
+    await database.ping()
+    return Context(
+        settings=settings,
+        cluster=cluster,
+        database=database,
+        cache=RedisCache(redis),
+        objects=S3Objects(ObjectStore(read_store_settings(settings))),
+        models=load_models(settings.models_file),
+        metrics=Metrics(CollectorRegistry()),
+        watched=Watched(),
+        now=lambda: datetime.now(UTC),
+        subject=build_subject(await cluster.fetch_username()),
+    )
+
+
+def read_store_settings(settings: Settings) -> ObjectStoreSettings:
+    return ObjectStoreSettings(
+        endpoint=settings.s3_endpoint,
+        bucket=settings.s3_bucket,
+        region=settings.s3_region,
+        access_key=settings.read_secret(settings.s3_credentials_dir / "access-key"),
+        secret_key=settings.read_secret(settings.s3_credentials_dir / "secret-key"),
+    )
+
+
+async def serve(probes: Probes, port: int, stack: AsyncExitStack) -> None:
+    runner = web.AppRunner(probes.build(), access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, port=port).start()
+
+
+async def run_until_signal(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await run(settings, stop)
+
+
+def main() -> None:
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        names = ", ".join("DREAMHUB_" + "_".join(map(str, fault["loc"])).upper() for fault in error.errors())
+        sys.exit(f"the settings are not complete or not right: {names}\n{error}")
+    configure_logging("operator", settings.log_level)
+    try:
+        asyncio.run(run_until_signal(settings))
+    except LeaseLostError as error:
+        log.error("lease lost", error=error.message)  # noqa: TRY400 - the message says it all
+        sys.stdout.flush()
+        os._exit(EXIT_FAILED)
+    except DreamHubError as error:
+        log.error("stopped", code=error.code, error=error.message)  # noqa: TRY400 - the message says it all
+        sys.exit(EXIT_FAILED)
+
+
+if __name__ == "__main__":
+    main()

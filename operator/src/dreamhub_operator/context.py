@@ -1,0 +1,47 @@
+"""Everything that reconciles share, made once at start."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from dreamhub.llm.models import ModelList
+from dreamhub_operator.cluster import Cluster
+from dreamhub_operator.desired.credentials import Addresses
+from dreamhub_operator.desired.job import WorkerTemplate
+from dreamhub_operator.desired.namespace import Subject
+from dreamhub_operator.metrics import Metrics
+from dreamhub_operator.ports import Cache, Database, Objects
+from dreamhub_operator.settings import Settings
+from dreamhub_operator.watched import Watched
+
+
+@dataclass(frozen=True)
+class Context:
+    settings: Settings
+    cluster: Cluster
+    database: Database
+    cache: Cache
+    objects: Objects
+    models: ModelList
+    metrics: Metrics
+    watched: Watched
+    now: Callable[[], datetime]
+    subject: Subject
+    """Who the operator is: bound to its role in each tenant's namespace."""
+
+    @property
+    def addresses(self) -> Addresses:
+        return Addresses(self.settings.tenant_database_address, self.settings.tenant_redis_address)
+
+    @property
+    def worker(self) -> WorkerTemplate:
+        settings = self.settings
+        return WorkerTemplate(
+            image=settings.worker_image,
+            build=settings.worker_build,
+            resources=settings.worker_resources.model_dump(),
+            pull_policy=settings.image_pull_policy,
+            pull_secrets=settings.image_pull_secrets,
+            size_limit=settings.upload_limit_bytes,
+            log_level=settings.log_level,
+        )

@@ -1,0 +1,61 @@
+"""A tenant's network: nothing in, and out only what workers need."""
+
+from collections.abc import Iterable
+
+from dreamhub.crd.tenant import Egress, Tenant
+from dreamhub_operator.desired.job import COMPONENT_LABEL, WORKER_COMPONENT
+from dreamhub_operator.desired.ownership import tenant_object
+from dreamhub_operator.kinds import NETWORK_POLICY, Manifest
+from dreamhub_operator.settings import EgressRule
+
+_NAMESPACE_NAME = "kubernetes.io/metadata.name"
+
+
+def build_network_policies(tenant: Tenant, platform: Iterable[EgressRule]) -> list[Manifest]:
+    return [_default_deny(tenant), _worker_egress(tenant, platform)]
+
+
+def _default_deny(tenant: Tenant) -> Manifest:
+    return {
+        **tenant_object(NETWORK_POLICY, "default-deny", tenant.metadata.name, tenant.metadata.uid),
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+    }
+
+
+def _worker_egress(tenant: Tenant, platform: Iterable[EgressRule]) -> Manifest:
+    rules = [_dns_rule(), *map(_platform_rule, platform), *map(_tenant_rule, tenant.spec.network.egress)]
+    return {
+        **tenant_object(NETWORK_POLICY, "worker-egress", tenant.metadata.name, tenant.metadata.uid),
+        "spec": {
+            "podSelector": {"matchLabels": {COMPONENT_LABEL: WORKER_COMPONENT}},
+            "policyTypes": ["Egress"],
+            "egress": rules,
+        },
+    }
+
+
+def _dns_rule() -> Manifest:
+    """DNS is asked in kube-system only: elsewhere it would be a way out for data."""
+    return {
+        "to": [{"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: "kube-system"}}}],
+        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+    }
+
+
+def _platform_rule(rule: EgressRule) -> Manifest:
+    if rule.cidr is not None:
+        peer: Manifest = {"ipBlock": {"cidr": str(rule.cidr)}}
+    else:
+        peer = {
+            "namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: rule.namespace}},
+            "podSelector": {"matchLabels": rule.pod_selector or {}},
+        }
+    return {"to": [peer], "ports": _tcp(rule.ports)}
+
+
+def _tenant_rule(rule: Egress) -> Manifest:
+    return {"to": [{"ipBlock": {"cidr": rule.to}}], "ports": _tcp(rule.ports)}
+
+
+def _tcp(ports: Iterable[int]) -> list[Manifest]:
+    return [{"protocol": "TCP", "port": port} for port in ports]

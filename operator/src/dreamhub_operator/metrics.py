@@ -1,0 +1,53 @@
+"""The operator's metrics. One object, made in `__main__` and handed down, so that a test has its own registry."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from dreamhub.errors import DreamHubError
+from dreamhub.telemetry.metrics import SECONDS
+
+
+class Metrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.reconcile_seconds = Histogram(
+            "dreamhub_reconcile_seconds", "Duration of one reconcile.", ["kind"], buckets=SECONDS, registry=registry
+        )
+        self.reconcile_errors = Counter(
+            "dreamhub_reconcile_errors",
+            "Reconciles that failed and will be repeated.",
+            ["kind", "reason"],
+            registry=registry,
+        )
+        self.watch_age = Gauge(
+            "dreamhub_watch_age_seconds", "Time since a watch last proved that it lives.", ["kind"], registry=registry
+        )
+        self.leader = Gauge("dreamhub_leader", "1 while this replica is the active one.", registry=registry)
+        self.drift_corrected = Counter(
+            "dreamhub_drift_corrected",
+            "Objects of tenants that others had changed and that were set back.",
+            ["kind"],
+            registry=registry,
+        )
+        self.jobs = Gauge("dreamhub_jobs", "IngestJobs by phase.", ["phase"], registry=registry)
+        self.queue_wait = Histogram(
+            "dreamhub_job_queue_wait_seconds",
+            "From the creation of an IngestJob to the first work on it.",
+            buckets=SECONDS,
+            registry=registry,
+        )
+
+    @contextmanager
+    def reconcile(self, kind: str) -> Iterator[None]:
+        """Time a reconcile and count its failure by the error's stable name."""
+        with self.reconcile_seconds.labels(kind).time():
+            try:
+                yield
+            except DreamHubError as error:
+                self.reconcile_errors.labels(kind, error.code).inc()
+                raise
+            except Exception:
+                self.reconcile_errors.labels(kind, "Internal").inc()
+                raise

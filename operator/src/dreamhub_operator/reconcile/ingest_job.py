@@ -1,0 +1,216 @@
+"""One reconcile of an IngestJob: observe, plan, apply, write the status."""
+
+import structlog
+
+from dreamhub.crd.ingest_job import IngestJob, IngestJobStatus, IngestReason
+from dreamhub.crd.tenant import Tenant
+from dreamhub.domain.conditions import is_true
+from dreamhub.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, TransientError
+from dreamhub.names import job_input_secret
+from dreamhub.sql.runs import RunStatus
+from dreamhub_operator import events
+from dreamhub_operator.cluster import ObjectKey
+from dreamhub_operator.context import Context
+from dreamhub_operator.desired.job import SIGNED_AT, build_job, spec_hash
+from dreamhub_operator.desired.quota import QUOTA_NAME
+from dreamhub_operator.kinds import INGEST_JOB, JOB, RESOURCE_QUOTA, SECRET
+from dreamhub_operator.reconcile.ingest_plan import (
+    RETRY_SECONDS,
+    IngestObserved,
+    IngestPlan,
+    TenantView,
+    is_final,
+    is_overdue,
+    plan_ingest,
+    wants_documents,
+)
+from dreamhub_operator.reconcile.ingest_status import Finding, build_status, fail, pend
+from dreamhub_operator.reconcile.job_order import write_input
+from dreamhub_operator.reconcile.job_state import JobState, read_job
+from dreamhub_operator.reconcile.quota_check import explain_refusal
+from dreamhub_operator.reconcile.statuses import build_patch
+from dreamhub_operator.watched import owner_uid
+
+log = structlog.get_logger()
+
+
+async def reconcile_ingest_job(context: Context, uid: str) -> float | None:
+    """Seconds until it should run again, or None. Raises DreamHubError to be run again after a backoff."""
+    job = context.watched.ingest_jobs.get(uid)
+    if job is None or job.metadata.deletion_timestamp is not None:
+        return None
+    observed = await observe(context, job)
+    plan = plan_ingest(job, observed, context.now())
+    finding = await apply_plan(context, job, observed, plan)
+    if finding is not None:
+        await write_status(context, job, finding)
+    return RETRY_SECONDS if finding is not plan.finding else plan.again_seconds
+
+
+async def observe(context: Context, job: IngestJob) -> IngestObserved:
+    watched, uid = context.watched, job.metadata.uid
+    tenant = watched.tenant_of(job)
+    view = _view(tenant) if tenant is not None else None
+    state = watched.jobs.get(uid)
+    observed = IngestObserved(
+        tenant=view, job=state, pods=tuple(watched.pods.get(uid, {}).values()), run=watched.runs.get(uid)
+    )
+    if view is None or is_final(job.status):
+        return observed
+    documents = None
+    run = observed.run
+    try:
+        if wants_documents(job, observed) and job.spec.source.documents is not None:
+            documents = await context.database.resolve(view.name, job.spec.source.documents.ids)
+        if state is not None and (state.complete or state.failure is not None):
+            run = await _last_word(context, view.name, uid) or run
+    except TransientError as error:
+        unavailable = IngestReason.DATABASE_UNAVAILABLE, error.message
+        return IngestObserved(view, state, observed.pods, run, unavailable=unavailable)
+    refused = await _refusal(context, job, state) if state is not None else None
+    return IngestObserved(view, state, observed.pods, run, documents, refused)
+
+
+def _view(tenant: Tenant) -> TenantView:
+    ready = next((c for c in tenant.status.conditions if c.type == "Ready"), None)
+    deleting = tenant.metadata.deletion_timestamp is not None
+    return TenantView(
+        name=tenant.metadata.name,
+        ready=is_true(tenant.status.conditions, "Ready") and not deleting,
+        suspended=tenant.spec.suspend,
+        message="it is being deleted" if deleting else ready.message if ready else "it is being provisioned",
+        embedding_model=tenant.spec.models.embedding,
+    )
+
+
+async def _last_word(context: Context, tenant: str, uid: str) -> RunStatus | None:
+    """The run as it is now, when the Job is over: the poll may not have seen its last write yet."""
+    try:
+        return (await context.database.fetch_runs(tenant, [uid])).get(uid)
+    except NotFoundError:
+        return None
+
+
+async def _refusal(context: Context, job: IngestJob, state: JobState) -> str | None:
+    if context.watched.pods.get(job.metadata.uid) or not is_overdue(state, context.now()):
+        return None
+    quota = await context.cluster.get(ObjectKey(RESOURCE_QUOTA, QUOTA_NAME, job.metadata.namespace))
+    return explain_refusal(quota, context.settings.worker_resources) if quota is not None else None
+
+
+async def apply_plan(context: Context, job: IngestJob, observed: IngestObserved, plan: IngestPlan) -> Finding | None:
+    """Do what the plan says; the finding is the plan's, or why an action was not possible."""
+    try:
+        for action in plan.actions:
+            match action:
+                case "CreateJob":
+                    await _create_job(context, job, observed)
+                case "RenewInput":
+                    await _renew_input(context, job, observed)
+                case "Suspend" | "Resume":
+                    await _patch_job(context, job, {"spec": {"suspend": action == "Suspend"}})
+                case "Finish":
+                    await _finish(context, job, plan.keep_job_seconds)
+                case "Delete":
+                    await context.cluster.delete(_key(job), job.metadata.uid)
+    except ConflictError as error:
+        return fail(IngestReason.JOB_NAME_TAKEN, error.message, None)
+    except (ForbiddenError, InvalidInputError) as error:
+        return pend(IngestReason.CLUSTER_REFUSED, error.message, observed.run)
+    return plan.finding
+
+
+def _key(job: IngestJob) -> ObjectKey:
+    return ObjectKey(INGEST_JOB, job.metadata.name, job.metadata.namespace)
+
+
+async def _create_job(context: Context, job: IngestJob, observed: IngestObserved) -> None:
+    """Write the input, then the Job, so that a pod never waits for its input.
+
+    Adopts a Job that is provably this one: another replica or an earlier life of this one may have created it.
+    """
+    if observed.tenant is None:
+        return
+    signed_at = int(context.now().timestamp())
+    await write_input(context, job, observed.tenant, observed.documents or {})
+    manifest = build_job(observed.tenant.name, job, context.worker, signed_at)
+    try:
+        created = await context.cluster.create(manifest)
+    except ConflictError:
+        found = await context.cluster.get(
+            ObjectKey(JOB, manifest["metadata"]["name"], manifest["metadata"]["namespace"])
+        )
+        if found is None:
+            raise TransientError("the Job was there and is gone again; trying once more") from None
+        if owner_uid(found) != job.metadata.uid or read_job(found).spec_hash != spec_hash(job):
+            name = manifest["metadata"]["name"]
+            raise ConflictError(
+                f"the Job {name} exists but was not made for this IngestJob; delete it, then create another IngestJob"
+            ) from None
+        created = found
+    context.watched.put_job(created)
+
+
+async def _renew_input(context: Context, job: IngestJob, observed: IngestObserved) -> None:
+    """Presigned URLs age; a pod that starts late, or again, must find fresh ones."""
+    if observed.tenant is None:
+        return
+    source = job.spec.source.documents
+    documents = await context.database.resolve(observed.tenant.name, source.ids) if source is not None else {}
+    await write_input(context, job, observed.tenant, documents)
+    signed_at = str(int(context.now().timestamp()))
+    await _patch_job(context, job, {"metadata": {"annotations": {SIGNED_AT: signed_at}}})
+
+
+async def _patch_job(context: Context, job: IngestJob, changes: dict[str, object]) -> None:
+    state = context.watched.jobs.get(job.metadata.uid)
+    if state is None:
+        return
+    try:
+        answer = await context.cluster.patch(ObjectKey(JOB, state.name, job.metadata.namespace), changes)
+    except NotFoundError:
+        log.info("the Job is gone", job=state.name)
+        return
+    context.watched.put_job(answer)
+
+
+async def _finish(context: Context, job: IngestJob, keep_seconds: int) -> None:
+    """The input holds URLs and perhaps a model's key: it goes at once. The Job stays a while for its logs."""
+    key = ObjectKey(SECRET, job_input_secret(job.metadata.uid), job.metadata.namespace)
+    found = await context.cluster.get(key)
+    if found is not None and owner_uid(found) == job.metadata.uid:
+        await context.cluster.delete(key, found["metadata"]["uid"])
+    await _patch_job(context, job, {"spec": {"ttlSecondsAfterFinished": keep_seconds, "suspend": False}})
+
+
+async def write_status(context: Context, job: IngestJob, finding: Finding) -> None:
+    """Write what changed; tell a change of phase, or a new reason to worry, by an Event."""
+    state = context.watched.jobs.get(job.metadata.uid)
+    status = build_status(job, finding, state.name if state is not None else None, context.now())
+    patch = build_patch(job.status, status)
+    if not patch:
+        return
+    body = {"metadata": {"uid": job.metadata.uid}, "status": patch}
+    try:
+        answer = await context.cluster.patch(_key(job), body, subresource="status")
+    except NotFoundError:
+        return
+    context.watched.put_ingest_job(answer)
+    await _announce(context, job, status)
+
+
+async def _announce(context: Context, job: IngestJob, status: IngestJobStatus) -> None:
+    stalled = is_true(status.conditions, "Stalled")
+    worrying = stalled and job.status.reason != status.reason
+    if job.status.phase == status.phase and not worrying and job.status.observed_generation != 0:
+        return
+    if status.phase == "Running" and job.status.phase != "Running" and status.timing is not None:
+        context.metrics.queue_wait.observe(status.timing.queued_seconds)
+    log.info(
+        "ingest job",
+        name=job.metadata.name,
+        namespace=job.metadata.namespace,
+        phase=status.phase,
+        reason=status.reason.value,
+    )
+    await events.emit(context.cluster, job, "Warning" if stalled else "Normal", status.reason.value, status.message)

@@ -1,0 +1,208 @@
+"""What to do about an IngestJob, decided from what was observed. Pure: no I/O, no clock, no random.
+
+    Pending ──(tenant ready, documents exist)──> Job created ──> Running ──> Succeeded | Failed ──(ttl)──> deleted
+
+Succeeded and Failed are final: nothing that is observed afterwards changes them. The outcome is what the worker
+recorded in the database; the Job's own conditions count only where there is no such record.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from dreamhub.crd.ingest_job import IngestJob, IngestJobStatus, IngestReason
+from dreamhub.sql.runs import ResolvedDocument, RunStatus
+from dreamhub_operator.desired.job import RENEW_SECONDS, spec_hash
+from dreamhub_operator.reconcile.ingest_status import Finding, fail, pend, progress_of, run, succeed
+from dreamhub_operator.reconcile.job_state import JobState, PodState, find_bad_end, find_trouble
+
+STARTING_SECONDS = 3
+"""A Job without a pod for so long is looked into: the quota may refuse it."""
+RETRY_SECONDS = 15.0
+KEEP_SUCCEEDED_SECONDS = 600
+"""How long a succeeded Job and its pods stay, for their logs. A failed one stays as long as its IngestJob."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantView:
+    """What an IngestJob needs to know of its tenant."""
+
+    name: str
+    ready: bool
+    suspended: bool
+    message: str
+    embedding_model: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestObserved:
+    tenant: TenantView | None
+    """None: the namespace belongs to no tenant."""
+    job: JobState | None = None
+    pods: Sequence[PodState] = ()
+    run: RunStatus | None = None
+    documents: Mapping[str, ResolvedDocument] | None = None
+    """Latest versions by document id. None: not asked for, or not needed."""
+    refused: str | None = None
+    """What the quota says when the Job gets no pod."""
+    unavailable: tuple[IngestReason, str] | None = None
+    """A dependency that did not answer while observing."""
+
+
+ActionKind = Literal["CreateJob", "RenewInput", "Suspend", "Resume", "Finish", "Delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class IngestPlan:
+    finding: Finding | None
+    """What the status shall say. None leaves the status as it is."""
+    actions: tuple[ActionKind, ...] = ()
+    again_seconds: float | None = None
+    keep_job_seconds: int = field(default=KEEP_SUCCEEDED_SECONDS)
+
+
+def is_final(status: IngestJobStatus) -> bool:
+    return status.phase in {"Succeeded", "Failed"}
+
+
+def wants_documents(job: IngestJob, observed: IngestObserved) -> bool:
+    """Whether the plan depends on which documents exist: only when a Job may be created now."""
+    return (
+        job.spec.source.documents is not None
+        and not is_final(job.status)
+        and observed.job is None
+        and observed.tenant is not None
+        and observed.tenant.ready
+    )
+
+
+def plan_ingest(job: IngestJob, observed: IngestObserved, now: datetime) -> IngestPlan:
+    if is_final(job.status):
+        return _plan_after(job, observed, now)
+    outcome = _outcome(observed)
+    if outcome is not None:
+        return _finish(job, outcome)
+    if observed.unavailable is not None:
+        reason, message = observed.unavailable
+        kept = run(reason, message, observed.run) if observed.run else pend(reason, message)
+        return IngestPlan(kept, again_seconds=RETRY_SECONDS / 5)
+    if observed.job is None:
+        return _plan_start(job, observed)
+    return _plan_watch(job, observed, observed.job, now)
+
+
+def _plan_after(job: IngestJob, observed: IngestObserved, now: datetime) -> IngestPlan:
+    """The outcome is recorded: let go of the Job and its input, and of the IngestJob itself when its time is over."""
+    ended = job.status.completion_time or now
+    left = (ended + timedelta(seconds=job.spec.ttl_seconds_after_finished) - now).total_seconds()
+    if left <= 0:
+        return IngestPlan(None, ("Delete",))
+    loose = observed.job is not None and not observed.job.expires
+    keep = KEEP_SUCCEEDED_SECONDS if job.status.phase == "Succeeded" else job.spec.ttl_seconds_after_finished
+    return IngestPlan(None, ("Finish",) if loose else (), left, keep_job_seconds=keep)
+
+
+def _finish(job: IngestJob, outcome: Finding) -> IngestPlan:
+    """Record the outcome now; what is left to do about the Job comes with the reconcile that this write causes."""
+    del job
+    return IngestPlan(outcome, again_seconds=0)
+
+
+def _outcome(observed: IngestObserved) -> Finding | None:
+    """How it ended, or None while it has not."""
+    if observed.run is not None and observed.run.progress.state == "Succeeded":
+        return succeed(observed.run)
+    if observed.run is not None and observed.run.progress.state == "Failed":
+        return fail(IngestReason.DOCUMENTS_FAILED, _documents_failed(observed.run), observed.run)
+    if observed.job is not None and observed.job.failure is not None:
+        return _job_failed(observed.job, observed)
+    if observed.job is not None and observed.job.complete and observed.unavailable is None:
+        message = "the worker ended without recording an outcome; create another IngestJob and report this"
+        return fail(IngestReason.WORKER_FAILED, message, observed.run)
+    return None
+
+
+def _documents_failed(status: RunStatus) -> str:
+    counts = status.progress.documents
+    first = f": {status.progress.errors[0].message}" if status.progress.errors else ""
+    return f"{counts.failed} of {counts.total} documents failed{first}"
+
+
+def _job_failed(job: JobState, observed: IngestObserved) -> Finding:
+    end = find_bad_end(observed.pods)
+    if job.failure == "DeadlineExceeded":
+        return fail(IngestReason.DEADLINE_EXCEEDED, job.failure_message, observed.run)
+    if end is not None and end.ended == "OOMKilled":
+        message = "the worker ran out of memory; raise its memory limit in the chart's values or split the document"
+        return fail(IngestReason.OUT_OF_MEMORY, message, observed.run)
+    cause = f"exit code {end.exit_code}: {end.message or end.ended}" if end is not None else job.failure_message
+    return fail(IngestReason.WORKER_FAILED, f"the worker failed {max(job.failed, 1)} times; {cause}", observed.run)
+
+
+def _plan_start(job: IngestJob, observed: IngestObserved) -> IngestPlan:
+    """There is no Job. Say why it has to wait, or create it."""
+    tenant = observed.tenant
+    if tenant is None:
+        message = "this namespace belongs to no tenant; create IngestJobs in the namespace of a Tenant, such as dh-acme"
+        return IngestPlan(pend(IngestReason.NOT_A_TENANT_NAMESPACE, message))
+    if not tenant.ready:
+        return IngestPlan(pend(IngestReason.TENANT_NOT_READY, f"tenant {tenant.name} is not ready: {tenant.message}"))
+    if job.spec.suspend:
+        return IngestPlan(pend(IngestReason.SUSPENDED, "spec.suspend is true; set it to false to go on"))
+    if tenant.suspended:
+        return IngestPlan(pend(IngestReason.TENANT_SUSPENDED, f"tenant {tenant.name} is suspended by its spec"))
+    missing = _missing_documents(job, observed)
+    if missing:
+        return _finish(job, fail(IngestReason.DOCUMENT_NOT_FOUND, _not_found(missing), None))
+    return IngestPlan(pend(IngestReason.WAITING_FOR_POD, "the Job is created; its pod has not started"), ("CreateJob",))
+
+
+def _missing_documents(job: IngestJob, observed: IngestObserved) -> list[str]:
+    source = job.spec.source.documents
+    if source is None:
+        return []
+    found = observed.documents or {}
+    return [document for document in source.ids if document not in found]
+
+
+def _not_found(missing: Sequence[str]) -> str:
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return f"document {missing[0]}{more} does not exist; upload it first, or correct spec.source.documents.ids"
+
+
+def _plan_watch(job: IngestJob, observed: IngestObserved, state: JobState, now: datetime) -> IngestPlan:
+    if state.spec_hash != spec_hash(job):
+        message = f"the Job {state.name} exists but was made for another spec; delete it, then create another IngestJob"
+        return _finish(job, fail(IngestReason.JOB_NAME_TAKEN, message, None))
+    if job.spec.suspend:
+        actions: tuple[ActionKind, ...] = () if state.suspended else ("Suspend",)
+        message = "spec.suspend is true; what is stored is kept, and false goes on from there"
+        return IngestPlan(pend(IngestReason.SUSPENDED, message, observed.run), actions)
+    actions = ("Resume",) if state.suspended else ()
+    if now.timestamp() - state.signed_at > RENEW_SECONDS:
+        actions = (*actions, "RenewInput")
+    return IngestPlan(_watch_finding(observed, state, now), actions, RETRY_SECONDS)
+
+
+def _watch_finding(observed: IngestObserved, state: JobState, now: datetime) -> Finding:
+    trouble = find_trouble(observed.pods)
+    if trouble is not None:
+        return pend(*trouble, observed.run)
+    if observed.run is not None:
+        return progress_of(observed.run)
+    if any(pod.phase == "Running" for pod in observed.pods):
+        return run(IngestReason.STARTING, "the worker is starting", None)
+    end = find_bad_end(observed.pods)
+    if end is not None:
+        return run(IngestReason.RETRYING, f"a worker ended with {end.ended}; the next one goes on from there", None)
+    if observed.refused is not None and is_overdue(state, now):
+        return pend(IngestReason.OVER_QUOTA, observed.refused)
+    return pend(IngestReason.WAITING_FOR_POD, "the Job is created; its pod has not started")
+
+
+def is_overdue(state: JobState, now: datetime) -> bool:
+    """Whether the Job should have a pod by now and has none."""
+    if state.active or state.suspended or not state.created_at:
+        return False
+    return (now - datetime.fromisoformat(state.created_at)).total_seconds() >= STARTING_SECONDS

@@ -1,0 +1,169 @@
+"""From what a reconcile found and failed at to a Tenant's status. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from dreamhub.crd.tenant import (
+    Deletion,
+    Drift,
+    NamespaceRef,
+    Tenant,
+    TenantCondition,
+    TenantConditionType,
+    TenantPhase,
+    TenantReason,
+    TenantStatus,
+)
+from dreamhub.domain.conditions import merge_conditions
+from dreamhub_operator.kinds import Manifest
+from dreamhub_operator.reconcile.tenant_plan import Obstacle
+
+Part = Literal["NamespaceReady", "DatabaseReady", "CacheReady", "CredentialsFresh"]
+PARTS: tuple[Part, ...] = ("NamespaceReady", "DatabaseReady", "CacheReady", "CredentialsFresh")
+
+_WAITING: Mapping[Part, TenantReason] = {
+    "NamespaceReady": TenantReason.WAITING_FOR_NAMESPACE,
+    "DatabaseReady": TenantReason.WAITING_FOR_DATABASE,
+    "CacheReady": TenantReason.PROVISIONING,
+    "CredentialsFresh": TenantReason.WAITING_FOR_CREDENTIALS,
+}
+_MESSAGE_LENGTH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    reason: TenantReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """An object that somebody had changed and that was set back."""
+
+    label: str
+    fields: tuple[str, ...]
+    editor: str | None
+
+
+@dataclass(slots=True)
+class Report:
+    """What one reconcile came to know."""
+
+    namespace: Manifest | None = None
+    done: set[Part] = field(default_factory=set)
+    failures: dict[Part, Failure] = field(default_factory=dict)
+    obstacle: Obstacle | None = None
+    corrections: list[Correction] = field(default_factory=list)
+
+
+def build_tenant_status(tenant: Tenant, report: Report, now: datetime) -> TenantStatus:
+    return TenantStatus(
+        observed_generation=tenant.metadata.generation,
+        phase=_phase(tenant, report),
+        namespace=_namespace(tenant, report),
+        drift=_drift(tenant.status.drift, report.corrections, now),
+        deletion=None,
+        conditions=merge_conditions(tenant.status.conditions, _conditions(tenant, report, now)),
+    )
+
+
+def is_ready(report: Report) -> bool:
+    return not report.failures and report.obstacle is None and report.done == set(PARTS)
+
+
+def _phase(tenant: Tenant, report: Report) -> TenantPhase:
+    if report.obstacle is not None and report.obstacle.reason is TenantReason.NAMESPACE_FOREIGN:
+        return "Orphaned" if tenant.status.namespace is not None else "Failed"
+    if is_ready(report):
+        return "Suspended" if tenant.spec.suspend else "Active"
+    return "Failed" if report.obstacle is not None and not report.obstacle.passes else "Provisioning"
+
+
+def _namespace(tenant: Tenant, report: Report) -> NamespaceRef | None:
+    """The namespace of this Tenant: recorded only when it is provably its own."""
+    if report.namespace is None or "NamespaceReady" not in report.done:
+        return tenant.status.namespace
+    metadata = report.namespace["metadata"]
+    return NamespaceRef(name=metadata["name"], uid=metadata["uid"])
+
+
+def _drift(old: Drift | None, corrections: list[Correction], now: datetime) -> Drift | None:
+    if not corrections:
+        return old
+    last = corrections[-1]
+    before = old.corrected if old is not None else 0
+    return Drift(
+        corrected=before + len(corrections),
+        last_object=last.label,
+        last_fields=", ".join(last.fields)[:_MESSAGE_LENGTH],
+        last_time=now,
+    )
+
+
+def _conditions(tenant: Tenant, report: Report, now: datetime) -> list[TenantCondition]:
+    ready = is_ready(report)
+    overall = _overall(tenant, report, ready=ready)
+    stalled = report.obstacle is not None and not report.obstacle.passes
+    summary: dict[TenantConditionType, bool] = {
+        "Ready": ready,
+        "Reconciling": not ready and not stalled,
+        "Stalled": stalled,
+    }
+    found = [_condition(tenant, kind, overall, now, holds=holds) for kind, holds in summary.items()]
+    return found + [_part(tenant, part, report, now) for part in PARTS]
+
+
+def _overall(tenant: Tenant, report: Report, *, ready: bool) -> Failure:
+    if report.obstacle is not None:
+        return Failure(report.obstacle.reason, report.obstacle.message)
+    if report.failures:
+        return next(iter(report.failures.values()))
+    if not ready:
+        return Failure(TenantReason.PROVISIONING, "the tenant is being provisioned")
+    if tenant.spec.suspend:
+        return Failure(TenantReason.SUSPENDED, "new IngestJobs wait because spec.suspend is true")
+    return Failure(TenantReason.PROVISIONED, "the tenant can be used")
+
+
+def _part(tenant: Tenant, part: Part, report: Report, now: datetime) -> TenantCondition:
+    failure = report.failures.get(part)
+    if failure is None and part in report.done:
+        return _condition(tenant, part, Failure(TenantReason.PROVISIONED, ""), now, holds=True)
+    waiting = Failure(_WAITING[part], "not made yet")
+    return _condition(tenant, part, failure or waiting, now, holds=False)
+
+
+def _condition(
+    tenant: Tenant, kind: TenantConditionType, why: Failure, now: datetime, *, holds: bool
+) -> TenantCondition:
+    return TenantCondition(
+        type=kind,
+        status="True" if holds else "False",
+        reason=why.reason,
+        message=why.message[:_MESSAGE_LENGTH],
+        observed_generation=tenant.metadata.generation,
+        last_transition_time=now,
+    )
+
+
+def build_deleting_status(tenant: Tenant, blocked_by: tuple[str, ...], progress: str, now: datetime) -> TenantStatus:
+    """The status of a Tenant that is on its way out, or that may not go yet."""
+    if blocked_by:
+        why = Failure(TenantReason.DELETION_BLOCKED, "deletion waits: " + "; ".join(blocked_by))
+    else:
+        why = Failure(TenantReason.DELETING, progress)
+    stated = [
+        _condition(tenant, "Ready", why, now, holds=False),
+        _condition(tenant, "Reconciling", why, now, holds=not blocked_by),
+        _condition(tenant, "Stalled", why, now, holds=bool(blocked_by)),
+    ]
+    return tenant.status.model_copy(
+        update={
+            "observed_generation": tenant.metadata.generation,
+            "phase": "Deleting",
+            "deletion": Deletion(blocked_by=blocked_by[:10]),
+            "conditions": merge_conditions(tenant.status.conditions, stated),
+        }
+    )

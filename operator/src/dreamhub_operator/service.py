@@ -1,0 +1,135 @@
+"""The running operator: queues, watches, poll and probes of one process, and their common end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import kopf
+import structlog
+
+from dreamhub.errors import DreamHubError, NotFoundError
+from dreamhub_operator.connection import Connection
+from dreamhub_operator.context import Context
+from dreamhub_operator.election import Election
+from dreamhub_operator.freshness import Freshness
+from dreamhub_operator.handlers import Handlers
+from dreamhub_operator.progress import ProgressPoll
+from dreamhub_operator.queue import WorkQueue
+from dreamhub_operator.reconcile.ingest_job import reconcile_ingest_job
+from dreamhub_operator.reconcile.tenant import TenantReconciler
+from dreamhub_operator.reconcile.tenant_deletion import delete_tenant
+from dreamhub_operator.vault import KeyVault
+
+TENANT_WORKERS = 4
+INGEST_WORKERS = 16
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Service:
+    context: Context
+    connection: Connection
+    freshness: Freshness
+    election: Election
+    leading: bool = False
+    _tenants: WorkQueue[str] = field(init=False)
+    _ingest_jobs: WorkQueue[str] = field(init=False)
+    _reconciler: TenantReconciler = field(init=False)
+
+    def __post_init__(self) -> None:
+        vault = KeyVault(self.context.cluster, self.context.settings.system_namespace)
+        self._reconciler = TenantReconciler(self.context, vault)
+        self._tenants = WorkQueue(self._reconcile_tenant, TENANT_WORKERS)
+        self._ingest_jobs = WorkQueue(self._reconcile_ingest_job, INGEST_WORKERS)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Stand by until elected, then work until `stop` or the loss of the Lease, which raises LeaseLostError."""
+        acquired = asyncio.create_task(self.election.acquire())
+        if not await _first(acquired, stop):
+            return
+        self._lead()
+        work = [self.election.hold, self._tenants.run, self._ingest_jobs.run, self._poll().run]
+        tasks = [asyncio.create_task(start()) for start in work]
+        watches = asyncio.create_task(self._watch(stop))
+        try:
+            done, _ = await asyncio.wait([*tasks, watches], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await _cancel([watches, *tasks])
+            self.context.metrics.leader.set(0)
+        await self.election.release()
+
+    def _lead(self) -> None:
+        self.leading = True
+        self.freshness.start()
+        self.context.metrics.leader.set(1)
+
+    def _poll(self) -> ProgressPoll:
+        return ProgressPoll(self.context.watched, self.context.database, self._ingest_jobs.add)
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+        Handlers(
+            watched=self.context.watched,
+            tenants=self._tenants,
+            ingest_jobs=self._ingest_jobs,
+            freshness=self.freshness,
+            connection=self.connection,
+        ).register(registry)
+        await kopf.operator(registry=registry, clusterwide=True, standalone=True, stop_flag=stop, memo=self.context)
+
+    async def _reconcile_tenant(self, uid: str) -> float | None:
+        return await self._guarded("Tenant", uid, self._tenant_step)
+
+    async def _tenant_step(self, uid: str) -> float | None:
+        tenant = self.context.watched.tenants.get(uid)
+        if tenant is None:
+            return None
+        if tenant.metadata.deletion_timestamp is not None:
+            return await delete_tenant(self.context, self._reconciler.vault, tenant)
+        return await self._reconciler.reconcile(tenant)
+
+    async def _reconcile_ingest_job(self, uid: str) -> float | None:
+        return await self._guarded("IngestJob", uid, lambda key: reconcile_ingest_job(self.context, key))
+
+    async def _guarded(self, kind: str, uid: str, step: Callable[[str], Awaitable[float | None]]) -> float | None:
+        """Time it, and log what it raises: expected errors as a line, others with their traceback."""
+        with self.context.metrics.reconcile(kind):
+            try:
+                return await step(uid)
+            except NotFoundError as error:
+                log.info("object is gone", kind=kind, uid=uid, error=error.message)
+                raise
+            except DreamHubError as error:
+                log.warning("reconcile failed", kind=kind, uid=uid, code=error.code, error=error.message)
+                raise
+            except Exception:
+                log.exception("reconcile failed", kind=kind, uid=uid)
+                raise
+
+
+async def _first(work: asyncio.Task[None], stop: asyncio.Event) -> bool:
+    """Wait for either; True when the work is done, False when it was stopped."""
+    stopped = asyncio.create_task(_wait(stop))
+    await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
+    await _cancel([stopped])
+    if not work.done():
+        await _cancel([work])
+        return False
+    work.result()
+    return True
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError, Exception):
+            await task

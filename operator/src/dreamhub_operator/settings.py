@@ -1,0 +1,88 @@
+"""The operator's settings, read once in `__main__`. Every name is `DREAMHUB_<FIELD>`; secrets are paths of files."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, Json, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dreamhub.errors import InvalidInputError
+from dreamhub.names import SYSTEM_NAMESPACE
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class EgressRule(BaseModel):
+    """One destination that every tenant's workers need: pods of a namespace by labels, or an address range."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    namespace: str | None = None
+    pod_selector: dict[str, str] | None = None
+    cidr: IPvAnyNetwork | None = None
+    ports: tuple[Port, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _has_one_destination(self) -> Self:
+        if (self.cidr is None) == (self.namespace is None):
+            raise ValueError("an egress rule needs either cidr, or namespace with podSelector")
+        return self
+
+
+class WorkerResources(BaseModel):
+    """Requests and limits of a worker's container, as in a pod spec."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests: dict[str, str] = {"cpu": "250m", "memory": "384Mi"}
+    limits: dict[str, str] = {"cpu": "1", "memory": "1Gi"}
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="DREAMHUB_", frozen=True, extra="ignore")
+
+    system_namespace: str = SYSTEM_NAMESPACE
+    pod_name: str
+    """Identity in the leader election."""
+    log_level: str = "INFO"
+    metrics_port: int = 9090
+    """Probes and metrics."""
+
+    database_url_file: Path
+    redis_url_file: Path
+    s3_endpoint: str
+    """As workers reach it: it goes into presigned URLs."""
+    s3_bucket: str
+    s3_region: str = "us-east-1"
+    s3_credentials_dir: Path
+    models_file: Path | None = None
+
+    tenant_database_address: str
+    """host:port/database as workers reach it."""
+    tenant_redis_address: str
+    """host:port as workers reach it."""
+    egress: Json[tuple[EgressRule, ...]] = ()
+    """What every worker needs: PostgreSQL, Redis, S3 and providers of models."""
+
+    worker_image: str
+    worker_build: str
+    """Name of the build, kept on every chunk it writes."""
+    worker_resources: Json[WorkerResources] = WorkerResources()
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: Json[tuple[str, ...]] = ()
+
+    upload_limit_bytes: Annotated[int, Field(ge=1)] = 100 * 1024 * 1024
+    """Largest original that a worker reads."""
+
+    drift_seconds: Annotated[float, Field(gt=0, le=60)] = 30
+    """How often each tenant's objects are compared with what they should be."""
+    lease_seconds: Annotated[int, Field(ge=3)] = 15
+    """A leader that could not renew for two thirds of this stops; after all of it, another takes over."""
+
+    def read_secret(self, path: Path) -> str:
+        """Raises InvalidInputError that names the setting's file, never its content."""
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise InvalidInputError(f"cannot read {path}: {error.strerror}; is the Secret mounted?") from error

@@ -1,0 +1,111 @@
+"""What the watches have shown: the operator's memory of Tenants, IngestJobs, their Jobs and pods.
+
+Everything here can be lost at any moment and is filled again by the watches. Our own writes are put in with their
+answers, so that a reconcile never plans against what it has itself just changed.
+"""
+
+from dataclasses import dataclass, field
+
+from dreamhub.crd.ingest_job import IngestJob
+from dreamhub.crd.tenant import Tenant
+from dreamhub.names import OWNER_UID_LABEL, namespace, tenant_of_namespace
+from dreamhub.sql.runs import RunStatus
+from dreamhub_operator.kinds import Manifest
+from dreamhub_operator.reconcile.job_state import JobState, PodState, read_job, read_pod
+
+
+def owner_uid(body: Manifest) -> str:
+    """UID of the custom resource that the object was made for; empty for objects of others."""
+    return str((body["metadata"].get("labels") or {}).get(OWNER_UID_LABEL, ""))
+
+
+def _version(text: str) -> int:
+    """Resource versions of one kind grow (Kubernetes promises it since 1.35; etcd always did it)."""
+    return int(text) if text.isdigit() else 0
+
+
+@dataclass
+class Watched:
+    tenants: dict[str, Tenant] = field(default_factory=dict)
+    """By UID."""
+    tenant_uids: dict[str, str] = field(default_factory=dict)
+    """UID by name."""
+    ingest_jobs: dict[str, IngestJob] = field(default_factory=dict)
+    """By UID."""
+    jobs: dict[str, JobState] = field(default_factory=dict)
+    """By the UID of their IngestJob."""
+    pods: dict[str, dict[str, PodState]] = field(default_factory=dict)
+    """By the UID of their IngestJob, then by name."""
+    runs: dict[str, RunStatus] = field(default_factory=dict)
+    """Progress from the database, by the UID of the IngestJob."""
+
+    def put_tenant(self, body: Manifest) -> bool:
+        """Remember; False when what is remembered is as new (such as the echo of our own write)."""
+        tenant = Tenant.model_validate(body)
+        known = self.tenants.get(tenant.metadata.uid)
+        if known is not None and not _is_newer(tenant.metadata.resource_version, known.metadata.resource_version):
+            return False
+        self.tenants[tenant.metadata.uid] = tenant
+        self.tenant_uids[tenant.metadata.name] = tenant.metadata.uid
+        return True
+
+    def drop_tenant(self, uid: str) -> None:
+        tenant = self.tenants.pop(uid, None)
+        if tenant is not None and self.tenant_uids.get(tenant.metadata.name) == uid:
+            del self.tenant_uids[tenant.metadata.name]
+
+    def put_ingest_job(self, body: Manifest) -> bool:
+        """As `put_tenant`."""
+        job = IngestJob.model_validate(body)
+        known = self.ingest_jobs.get(job.metadata.uid)
+        if known is not None and not _is_newer(job.metadata.resource_version, known.metadata.resource_version):
+            return False
+        self.ingest_jobs[job.metadata.uid] = job
+        return True
+
+    def drop_ingest_job(self, uid: str) -> None:
+        self.ingest_jobs.pop(uid, None)
+        self.runs.pop(uid, None)
+
+    def put_job(self, body: Manifest) -> bool:
+        """Remember; False when nothing that matters has changed."""
+        uid, state = owner_uid(body), read_job(body)
+        changed = self.jobs.get(uid) != state
+        self.jobs[uid] = state
+        return changed
+
+    def drop_job(self, body: Manifest) -> None:
+        known = self.jobs.get(owner_uid(body))
+        if known is not None and known.uid == body["metadata"]["uid"]:
+            del self.jobs[owner_uid(body)]
+
+    def put_pod(self, body: Manifest) -> bool:
+        """As `put_job`."""
+        state = read_pod(body)
+        pods = self.pods.setdefault(owner_uid(body), {})
+        changed = pods.get(state.name) != state
+        pods[state.name] = state
+        return changed
+
+    def drop_pod(self, body: Manifest) -> None:
+        pods = self.pods.get(owner_uid(body), {})
+        pods.pop(body["metadata"]["name"], None)
+        if not pods:
+            self.pods.pop(owner_uid(body), None)
+
+    def tenant_of(self, job: IngestJob) -> Tenant | None:
+        name = tenant_of_namespace(job.metadata.namespace or "")
+        return self.tenants.get(self.tenant_uids.get(name, "")) if name is not None else None
+
+    def waiting_jobs_of(self, tenant: str) -> list[str]:
+        """UIDs of a tenant's IngestJobs that have not begun: a change of the tenant may let them."""
+        jobs = ((uid, self.ingest_jobs[uid]) for uid in self.ingest_jobs_in(namespace(tenant)))
+        return [uid for uid, job in jobs if job.status.phase == "Pending"]
+
+    def ingest_jobs_in(self, name: str) -> list[str]:
+        """UIDs of the IngestJobs of a namespace."""
+        return [uid for uid, job in self.ingest_jobs.items() if job.metadata.namespace == name]
+
+
+def _is_newer(version: str, known: str) -> bool:
+    return _version(version) > _version(known) or not version.isdigit()
