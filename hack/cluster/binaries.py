@@ -48,6 +48,7 @@ KUBERNETES = Module(
 COREDNS = Module("coredns", {"coredns": "."}, minutes=1)
 STORAGE = Module("storage", {"local-path-provisioner": "github.com/rancher/local-path-provisioner"}, minutes=1.5)
 PAUSE = Module("pause", {"pause": "."}, minutes=0.1)
+KIND_VERSION = "v0.33.0"
 KIND = Module("kind", {"kind": "sigs.k8s.io/kind"}, minutes=0.1)
 HELM = Module("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}, minutes=2.5)
 LINT = Module(

@@ -1,6 +1,7 @@
 """Brings the cluster up and down: the order of things, and what to do with what is there already."""
 
 import fcntl
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from hack.cluster.node_image import ensure_node_image, own_node_image
 from hack.cluster.progress import Progress
 from hack.cluster.settings import STOCK_NODE_IMAGE, Settings
 
-_ANSWER_SECONDS = 60
+_ANSWER_SECONDS = 40
+_RECOVERY_SECONDS = 40
+_READY_SECONDS = 120
 _SYSTEM_NAMESPACES = ("kube-system", "local-path-storage")
 
 
@@ -64,21 +67,18 @@ def up(settings: Settings, progress: Progress) -> None:
     daemon = open_daemon(settings, progress)
     kind = Kind(ensure_tool(settings, "kind", progress), settings, daemon)
     ensure_tool(settings, "kubectl", progress)
-    record = read_record(settings.record)
-    step = choose_step(kind.nodes(), record, settings.nodes)
-    if step is Step.KEEP and record and _answers_within(settings, _ANSWER_SECONDS):
-        own_network = record.own_network
-    else:
-        own_network = _create(kind, progress)
-    if own_network:
-        kubectl(settings, "apply", "--filename", "-", stdin=network_manifest(settings))
-    with progress.stage("Wait until nodes and system pods are Ready"):
-        _wait_until_ready(settings)
+    step = choose_step(kind.nodes(), read_record(settings.record), settings.nodes)
+    if step is Step.CREATE or step is Step.RECREATE or not _recovers(settings, progress):
+        _create(kind, progress)
+        with progress.stage("Wait until nodes and system pods are Ready"):
+            _wait_until_ready(settings, _READY_SECONDS)
     progress.say(f"Cluster {settings.name} is up after {progress.seconds:.1f} s: KUBECONFIG={settings.kubeconfig}")
 
 
 def down(settings: Settings, progress: Progress) -> None:
     """Delete the cluster and, where it is ours, the daemon; images and programs stay in the cache."""
+    if os.geteuid() != 0 and settings.runtime.exists():
+        raise ClusterError("Root started the private Docker daemon of this cluster; run this as root.")
     daemon = find_daemon(settings)
     if daemon:
         kind = Kind(ensure_tool(settings, "kind", progress), settings, daemon)
@@ -94,9 +94,12 @@ def down(settings: Settings, progress: Progress) -> None:
 
 
 def ensure_tool(settings: Settings, name: str, progress: Progress) -> str:
-    """Path of kind, kubectl or helm: from the cache, from PATH, or built from its module now."""
+    """Path of kind, kubectl or helm: from the cache, from PATH, or built from its module now.
+
+    Another kind than the pinned one does not count: node images and kind releases belong together.
+    """
     found = find_program(name, first=settings.binaries)
-    if found:
+    if found and (name != "kind" or binaries.KIND_VERSION in run([found, "version"])):
         return found
     module = {"kind": binaries.KIND, "helm": binaries.HELM}.get(name, binaries.KUBERNETES)
     binaries.build(settings, (module,), progress)
@@ -128,8 +131,23 @@ def choose_node_image(settings: Settings, daemon: Daemon, progress: Progress) ->
     return ensure_node_image(settings, daemon, progress), True
 
 
-def _create(kind: Kind, progress: Progress) -> bool:
-    """Make the cluster anew; returns whether it needs our pod network."""
+def _recovers(settings: Settings, progress: Progress) -> bool:
+    """Whether the cluster that is there is or becomes Ready, with today's network agent."""
+    record = read_record(settings.record)
+    with progress.stage("Look at the cluster that is there"):
+        if record is None or not _answers_within(settings, _ANSWER_SECONDS):
+            return False
+        try:
+            if record.own_network:
+                _apply_network(settings)
+            _wait_until_ready(settings, _RECOVERY_SECONDS)
+        except ClusterError:
+            return False
+    return True
+
+
+def _create(kind: Kind, progress: Progress) -> None:
+    """Make the cluster anew, its network included."""
     settings = kind.settings
     settings.record.unlink(missing_ok=True)
     if kind.nodes():
@@ -140,16 +158,19 @@ def _create(kind: Kind, progress: Progress) -> bool:
     with progress.stage(f"Create the nodes from {image}"):
         kind.create(image, own_network=own_network)
     if own_network:
-        kubectl(settings, "apply", "--filename", "-", stdin=network_manifest(settings))
+        _apply_network(settings)
     write_record(settings.record, Record(image, own_network, settings.nodes or 1))
-    return own_network
 
 
-def _wait_until_ready(settings: Settings) -> None:
-    kubectl(settings, "wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s", timeout=130)
+def _apply_network(settings: Settings) -> None:
+    kubectl(settings, "apply", "--filename", "-", stdin=network_manifest(settings))
+
+
+def _wait_until_ready(settings: Settings, seconds: int) -> None:
+    wait = ("wait", "--for=condition=Ready", "--all", f"--timeout={seconds}s")
+    kubectl(settings, *wait, "nodes", timeout=seconds + 10)
     for namespace in _SYSTEM_NAMESPACES:
-        wait = ("wait", "--for=condition=Ready", "pods", "--all", "--timeout=120s")
-        kubectl(settings, "--namespace", namespace, *wait, timeout=130)
+        kubectl(settings, "--namespace", namespace, *wait, "pods", timeout=seconds + 10)
 
 
 def _answers_within(settings: Settings, seconds: float) -> bool:

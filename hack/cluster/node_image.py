@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hack.cluster import binaries
-from hack.cluster.command import follow, run
+from hack.cluster.command import follow, run, succeeds
 from hack.cluster.daemon import Daemon
 from hack.cluster.debian import ensure_own_base_image
 from hack.cluster.errors import ClusterError
@@ -57,6 +57,7 @@ def ensure_node_image(settings: Settings, daemon: Daemon, progress: Progress) ->
     with progress.stage("Build the node's image") as stage:
         builder.build_node(kind, stage)
         builder.commit(archive, image, stage)
+    _forget_older(daemon, image)
     return image
 
 
@@ -79,6 +80,14 @@ def adapt_containerd(text: str) -> str:
 def adapt_kubelet(text: str) -> str:
     """Kind's kubelet options; Kubernetes 1.35 still runs on cgroup v1 when asked to."""
     return f"{text.strip()} --fail-cgroupv1=false\n"
+
+
+def _forget_older(daemon: Daemon, image: str) -> None:
+    """Each node image takes 2 GB; those that a cluster still runs stay, since Docker refuses."""
+    listed = daemon.docker("images", "--format", "{{.Repository}}:{{.Tag}}", image.partition(":")[0]).split()
+    for older in listed:
+        if older != image:
+            succeeds(["docker", "rmi", older], environment=daemon.environment)
 
 
 def _modules() -> tuple[binaries.Module, ...]:

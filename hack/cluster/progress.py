@@ -45,12 +45,12 @@ class Progress:
             with self._console.status(title) as status:
                 yield Stage(title, started, status)
         else:
-            self._console.print(f"... {title}")
+            self.say(f"... {title}")
             yield Stage(title, started, None)
-        self._console.print(f"[green]ok[/]  {title} [dim]{time.monotonic() - started:.1f} s[/]")
+        self.say(f"[green]ok[/]  {title} [dim]{time.monotonic() - started:.1f} s[/]")
 
     def say(self, text: str) -> None:
-        self._console.print(text)
+        self._console.print(text, soft_wrap=True)
 
     @property
     def seconds(self) -> float:

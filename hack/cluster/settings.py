@@ -9,8 +9,8 @@ from pathlib import Path
 from hack.cluster.errors import ClusterError
 
 KUBERNETES_VERSION = "1.35.4"
-# The default node image of the pinned kind release; with its pod network, which enforces NetworkPolicies.
-STOCK_NODE_IMAGE = "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
+# kindest/node:v1.37.0, the default of the pinned kind, whose pod network enforces NetworkPolicies. Docker wants no tag.
+STOCK_NODE_IMAGE = "kindest/node@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
 STOCK_BASE_IMAGE = "python:3.11-slim-bookworm"
 OWN_BASE_IMAGE = "dreamhub/base:bookworm"
 PROJECT_FOLDER = Path(__file__).resolve().parent

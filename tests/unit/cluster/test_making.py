@@ -136,6 +136,11 @@ def test_every_module_is_committed_with_its_sums() -> None:
         assert (folder / "go.sum").is_file() or "require" not in (folder / "go.mod").read_text()
 
 
+def test_the_kind_that_is_asked_for_is_the_one_of_the_module() -> None:
+    required = (PROJECT_FOLDER / "modules/kind/go.mod").read_text()
+    assert f"sigs.k8s.io/kind {binaries.KIND_VERSION} " in required
+
+
 def test_storage_manifest_is_taken_out_of_kinds_source() -> None:
     source = (
         'const storageProvisionerImage = "p:1"\nconst storageHelperImage = "h:1"\n'
