@@ -1,6 +1,6 @@
-"""`python -m hack.images [build|load|list] [TARGET ...]`: the container images of DreamHub.
+"""`python -m hack.images [TARGET ...]`: build the images that changed and load them into the local cluster.
 
-Without a command: build what changed and load it into the local cluster.
+Prints the full name of each image, unchanged ones included.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from hack.images.tags import TARGETS, MissingSourceError
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m hack.images", description=__doc__)
-    parser.add_argument("command", nargs="?", choices=("all", "build", "load", "list"), default="all")
+    parser.add_argument("--no-load", action="store_true", help="build only: needs no cluster")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"which images: {', '.join(TARGETS)} (all)")
     arguments = parser.parse_args()
     unknown = set(arguments.targets) - set(TARGETS)
@@ -22,13 +22,10 @@ def main() -> int:
         parser.error(f"no image is called {', '.join(sorted(unknown))}: there are {', '.join(TARGETS)}")
     try:
         images = Images.of_tree(arguments.targets or TARGETS)
-        if arguments.command in ("all", "build"):
-            images.build()
-        if arguments.command in ("all", "load"):
-            images.load()
-        if arguments.command == "list":
-            for name in images.names.values():
-                print(name)
+        names = images.build()
+        if not arguments.no_load:
+            images.load(names)
+        print("\n".join(names.values()))
     except (ClusterError, DockerfileError, MissingSourceError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

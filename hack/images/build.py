@@ -22,7 +22,7 @@ class Plan:
     dockerfile: Dockerfile
     base: str
     names: Mapping[str, str]
-    """Target to full image name; the tag is a hash of the image's content."""
+    """Target to the name that its build gets; the tag is a hash of everything that goes in."""
 
 
 def plan_images(daemon: Daemon, base: str, targets: Iterable[str], root: Path = ROOT) -> Plan:
@@ -54,6 +54,20 @@ def build_missing(plan: Plan, daemon: Daemon, settings: Settings, progress: Prog
         progress.say(f"    {image_megabytes(daemon, name)} MB")
         built.append(target)
     return built
+
+
+def name_by_content(plan: Plan, daemon: Daemon) -> dict[str, str]:
+    """Target to the name to deploy: its tag is the image's own digest.
+
+    A change that goes in but makes no difference (a developer's tool in uv.lock) makes the same image: then nothing
+    is loaded and no pod restarts.
+    """
+    names: dict[str, str] = {}
+    for target, built in plan.names.items():
+        identity = daemon.docker("image", "inspect", "--format", "{{.Id}}", built).strip()
+        names[target] = image_name(target, identity.removeprefix("sha256:")[:16])
+        daemon.docker("tag", built, names[target])
+    return names
 
 
 def build_command(target: str, name: str, base: str, recipe: Path, root: Path) -> list[str]:

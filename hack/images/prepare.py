@@ -9,7 +9,7 @@ from hack.cluster.debian import ensure_base_image
 from hack.cluster.images import load
 from hack.cluster.progress import Progress
 from hack.cluster.settings import Settings, read_settings
-from hack.images.build import Plan, build_missing, plan_images
+from hack.images.build import Plan, build_missing, name_by_content, plan_images
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,12 @@ class Images:
         base = ensure_base_image(settings, daemon, progress)
         return cls(settings, progress, daemon, plan_images(daemon, base, targets))
 
-    @property
-    def names(self) -> Mapping[str, str]:
-        """Target to full image name."""
-        return self.plan.names
-
-    def build(self) -> list[str]:
-        """Build what is missing; returns the targets that were built."""
+    def build(self) -> Mapping[str, str]:
+        """Build what is missing; returns each target's image name."""
         built = build_missing(self.plan, self.daemon, self.settings, self.progress)
-        self.progress.say(f"{len(built)} images built, {len(self.names) - len(built)} unchanged")
-        return built
+        self.progress.say(f"{len(built)} images built, {len(self.plan.names) - len(built)} there already")
+        return name_by_content(self.plan, self.daemon)
 
-    def load(self) -> None:
-        """Put them into the nodes of the local cluster."""
-        load(self.settings, self.names.values(), self.progress)
+    def load(self, names: Mapping[str, str]) -> None:
+        """Put images into the nodes of the local cluster."""
+        load(self.settings, names.values(), self.progress)

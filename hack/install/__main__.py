@@ -33,14 +33,14 @@ metadata:
 def install(images: Images, arguments: argparse.Namespace) -> None:
     """Build, load, `helm upgrade --install`, wait until everything is ready."""
     settings, progress = images.settings, images.progress
-    images.build()
-    images.load()
+    names = images.build()
+    images.load(names)
     helm = ensure_tool(settings, "helm", progress)
     namespace: str = arguments.namespace
     kubectl(settings, "apply", "--filename", "-", stdin=_NAMESPACE_MANIFEST.format(namespace=namespace))
     upgrade = Upgrade(
         namespace=namespace,
-        images=images.names,
+        images=names,
         keep_values=bool(arguments.only),
         node_port=NODE_PORT,
         timeout_seconds=arguments.timeout,
