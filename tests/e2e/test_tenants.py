@@ -1,0 +1,141 @@
+"""A Tenant applied with kubectl: everything it promises is there, stays there, and goes when it goes."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from dreamhub import names
+from tests.e2e.kube import Json, Kube, eventually
+from tests.e2e.tenants import Tenant, make_ready, new_name, open_tenant, remove, tenant_manifest
+
+
+@pytest_asyncio.fixture(scope="module")
+async def watched(kube: Kube, server: str) -> AsyncIterator[Tenant]:
+    owners = [{"kind": "User", "name": "ines"}, {"kind": "Group", "name": "admins"}]
+    async with open_tenant(kube, server, "watched", owners=owners) as opened:
+        yield opened
+
+
+async def test_namespace_is_walled_in(watched: Tenant) -> None:
+    namespace = await watched.kube.get("namespace", watched.kube.namespace)
+    tenant = await watched.kube.get("tenant", watched.name)
+    labels = namespace["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert labels[names.TENANT_LABEL] == watched.name
+    assert labels[names.OWNER_UID_LABEL] == tenant["metadata"]["uid"]
+    assert tenant["status"]["namespace"] == {
+        "name": watched.kube.namespace,
+        "uid": namespace["metadata"]["uid"],
+    }
+    present = {
+        kind: {item["metadata"]["name"] for item in await watched.kube.items(kind)}
+        for kind in ("serviceaccounts", "networkpolicies", "resourcequotas", "limitranges", "secrets")
+    }
+    assert {"worker", "owner"} <= present["serviceaccounts"]
+    assert present["networkpolicies"] == {"default-deny", "worker-egress"}
+    assert present["resourcequotas"]
+    assert present["limitranges"]
+    assert names.CREDENTIALS_SECRET in present["secrets"]
+
+
+async def test_conditions_are_those_of_kstatus(watched: Tenant) -> None:
+    tenant = await watched.kube.get("tenant", watched.name)
+    conditions = {item["type"]: item["status"] for item in tenant["status"]["conditions"]}
+    assert (conditions["Ready"], conditions["Reconciling"], conditions["Stalled"]) == ("True", "False", "False")
+    assert tenant["status"]["phase"] == "Active"
+    assert tenant["status"]["observedGeneration"] == tenant["metadata"]["generation"]
+
+
+@pytest.mark.parametrize("who", [("--as", "ines"), ("--as", "someone", "--as-group", "admins")])
+async def test_owners_may_run_jobs_and_read_no_secrets(watched: Tenant, who: tuple[str, ...]) -> None:
+    async def may(*what: str) -> bool:
+        return (await watched.kube.run("auth", "can-i", *what, *who)).code == 0
+
+    assert await may("create", "ingestjobs.dreamhub.dev")
+    assert await may("watch", "ingestjobs.dreamhub.dev")
+    assert await may("get", "pods/log")
+    assert not await may("get", "secrets")
+    assert not await may("create", "pods")
+    assert not await may("create", "jobs.batch")
+    assert not await may("delete", "networkpolicies.networking.k8s.io")
+    elsewhere = await watched.kube.within("default").run("auth", "can-i", "get", "ingestjobs.dreamhub.dev", *who)
+    assert elsewhere.code != 0
+
+
+@pytest.mark.parametrize("path", ["tenant.spec.owners", "tenant.spec.deletionPolicy", "ingestjob.spec.source.inline"])
+async def test_kubectl_explains_every_field(kube: Kube, path: str) -> None:
+    explained = await kube.ask("explain", path)
+    description = explained.partition("DESCRIPTION:")[2].split("\n")[1].strip()
+    assert len(description) > 20, explained
+
+
+async def test_short_names_and_columns(watched: Tenant) -> None:
+    listing = await watched.kube.ask("get", "tenants")
+    assert listing.splitlines()[0].split()[0] == "NAME"
+    assert {"PHASE", "READY", "AGE"} <= set(listing.splitlines()[0].split())
+    resources = await watched.kube.ask("api-resources", "--api-group", "dreamhub.dev", "--no-headers")
+    assert all(len(line.split()) == 5 for line in resources.splitlines()), "each kind has a short name"
+
+
+async def test_drift_is_repaired_and_counted(watched: Tenant) -> None:
+    before = (await watched.kube.get("tenant", watched.name))["status"].get("drift", {}).get("corrected", 0)
+    await watched.kube.ask("delete", "networkpolicy", "default-deny")
+
+    async def back() -> Json | None:
+        return await watched.kube.find("networkpolicy", "default-deny")
+
+    await eventually(back, 60, "the NetworkPolicy to come back")
+
+    async def counted() -> bool:
+        drift = (await watched.kube.get("tenant", watched.name))["status"].get("drift", {})
+        return bool(drift.get("corrected", 0) > before and "default-deny" in drift.get("lastObject", ""))
+
+    await eventually(counted, 30, "the repair to be told in the status")
+
+
+async def test_widened_wall_is_narrowed_again(watched: Tenant) -> None:
+    await watched.kube.patch("networkpolicy default-deny", {"spec": {"egress": [{}]}})
+
+    async def narrow() -> bool:
+        policy = await watched.kube.get("networkpolicy", "default-deny")
+        return not policy["spec"].get("egress")
+
+    await eventually(narrow, 60, "the NetworkPolicy to be as it was")
+
+
+async def test_tenant_with_documents_is_not_deleted_by_default(kube: Kube, server: str) -> None:
+    async with open_tenant(kube, server, "blocked", deletionPolicy="Block") as blocked:
+        await blocked.upload("note.txt", b"Something worth keeping.")
+        await kube.ask("delete", "tenant", blocked.name, "--wait=false")
+
+        async def told() -> Json | None:
+            tenant = await kube.get("tenant", blocked.name)
+            return tenant if tenant["status"].get("deletion", {}).get("blockedBy") else None
+
+        tenant = await eventually(told, 60, "the status to say what blocks the deletion")
+        assert "document" in str(tenant["status"]["deletion"]["blockedBy"])
+        assert await kube.find("namespace", blocked.kube.namespace) is not None
+        await kube.patch(f"tenant {blocked.name}", {"spec": {"deletionPolicy": "Erase"}})
+
+
+async def test_erased_tenant_leaves_nothing_and_its_name_starts_anew(kube: Kube, server: str) -> None:
+    async with open_tenant(kube, server, "phoenix") as first:
+        await first.add("secret.txt", "The treasure lies under the old oak.")
+        name, uid = first.name, (await kube.get("tenant", first.name))["metadata"]["uid"]
+        await remove(kube, name)
+        again = await make_ready(kube, name)
+        assert again["metadata"]["uid"] != uid
+        assert await first.documents() == []
+        assert await first.search("treasure under the oak") == ()
+
+
+async def test_two_tenants_at_once_do_not_hinder_each_other(kube: Kube) -> None:
+    pair = [new_name("twin"), new_name("twin")]
+    try:
+        await kube.apply(*(tenant_manifest(name) for name in pair))
+        for name in pair:
+            await kube.wait_condition(f"tenant {name}", "Ready", seconds=90)
+    finally:
+        for name in pair:
+            await remove(kube, name)
