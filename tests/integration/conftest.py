@@ -37,9 +37,10 @@ class Database:
 
     server: PostgresServer
     password: str
+    name: str = "dreamhub"
 
     def url(self, login: str) -> str:
-        return self.server.url(login, self.password)
+        return self.server.url(login, self.password, self.name)
 
 
 @dataclass(frozen=True, slots=True)

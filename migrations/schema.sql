@@ -1,0 +1,479 @@
+CREATE SCHEMA dreamhub;
+ALTER SCHEMA dreamhub OWNER TO dreamhub_owner;
+CREATE SCHEMA t_snapshot;
+ALTER SCHEMA t_snapshot OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.provision_partition(tenant text, name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    schema_name text := 't_' || tenant;
+    foreign_keys text;
+BEGIN
+    IF to_regclass(format('%I.%I', schema_name, name)) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE TABLE %1$I.%2$I (LIKE dreamhub.%2$I INCLUDING ALL)', schema_name, name);
+    EXECUTE format('ALTER TABLE %I.%I ALTER COLUMN tenant_id SET DEFAULT %L', schema_name, name, tenant);
+    EXECUTE format(
+        'ALTER TABLE dreamhub.%2$I ATTACH PARTITION %1$I.%2$I FOR VALUES IN (%3$L)', schema_name, name, tenant
+    );
+    foreign_keys := CASE name
+        WHEN 'document_versions' THEN
+            'ALTER TABLE %1$I.document_versions ADD CONSTRAINT document_versions_document_fkey '
+            'FOREIGN KEY (document_id, tenant_id) REFERENCES %1$I.documents (id, tenant_id)'
+        WHEN 'ingest_run_documents' THEN
+            'ALTER TABLE %1$I.ingest_run_documents ADD CONSTRAINT ingest_run_documents_run_fkey '
+            'FOREIGN KEY (uid, tenant_id) REFERENCES %1$I.ingest_runs (uid, tenant_id) ON DELETE CASCADE'
+    END;
+    IF foreign_keys IS NOT NULL THEN
+        EXECUTE format(foreign_keys, schema_name);
+    END IF;
+END
+$_$;
+ALTER FUNCTION dreamhub.provision_partition(tenant text, name text) OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.provision_role(tenant text, verifier text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    role_name text := 't_' || tenant;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
+        EXECUTE format(
+            'CREATE ROLE %I LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS '
+            'CONNECTION LIMIT 32',
+            role_name
+        );
+    END IF;
+    EXECUTE format('ALTER ROLE %I LOGIN NOINHERIT PASSWORD %L', role_name, verifier);
+    EXECUTE format('GRANT dreamhub_tenant TO %I WITH INHERIT TRUE, SET FALSE', role_name);
+    EXECUTE format('GRANT %I TO dreamhub_api WITH INHERIT FALSE, SET TRUE', role_name);
+END
+$$;
+ALTER FUNCTION dreamhub.provision_role(tenant text, verifier text) OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.provision_tenant(tenant text, verifier text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    schema_name text := 't_' || tenant;
+    name text;
+BEGIN
+    IF tenant IS NULL OR tenant !~ '^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$' THEN
+        RAISE EXCEPTION 'not a tenant name: a DNS label of at most 40 characters is needed'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF verifier IS NULL OR verifier !~ '^SCRAM-SHA-256\$[0-9]+:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]+=*:[A-Za-z0-9+/]+=*$' THEN
+        RAISE EXCEPTION 'not a SCRAM-SHA-256 verifier: passwords are never passed to the database'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('dreamhub.provision_tenant', 0));
+    PERFORM dreamhub.provision_role(tenant, verifier);
+    EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I', schema_name);
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I, dreamhub_operator', schema_name, schema_name);
+    FOREACH name IN ARRAY dreamhub.tenant_tables() LOOP
+        PERFORM dreamhub.provision_partition(tenant, name);
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I TO %I', schema_name, name, schema_name);
+    END LOOP;
+    EXECUTE format(
+        'GRANT SELECT ON %1$I.documents, %1$I.document_versions, %1$I.ingest_runs, %1$I.ingest_run_documents '
+        'TO dreamhub_operator',
+        schema_name
+    );
+END
+$_$;
+ALTER FUNCTION dreamhub.provision_tenant(tenant text, verifier text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) IS 'Make or complete a tenant: role with this verifier, schema, partitions, grants. Repeating it changes nothing else.';
+CREATE FUNCTION dreamhub.tenant_tables() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN ARRAY['documents'::text, 'document_versions'::text, 'chunks'::text, 'index_generations'::text, 'term_counts'::text, 'ingest_runs'::text, 'ingest_run_documents'::text];
+ALTER FUNCTION dreamhub.tenant_tables() OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.tenant_tables() IS 'The parents, in the order in which a tenant''s partitions are made.';
+CREATE TABLE dreamhub.chunks (
+    tenant_id text NOT NULL,
+    landing uuid NOT NULL,
+    ordinal integer NOT NULL,
+    document_id text NOT NULL,
+    version_id text NOT NULL,
+    generation integer NOT NULL,
+    worker_build text NOT NULL,
+    strategy text NOT NULL,
+    page integer,
+    char_start integer NOT NULL,
+    char_end integer NOT NULL,
+    tokens integer NOT NULL,
+    body_ct bytea NOT NULL,
+    terms integer[] NOT NULL,
+    bm25 public.sparsevec NOT NULL,
+    embedding public.halfvec NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.chunks ALTER COLUMN body_ct SET STORAGE EXTERNAL;
+ALTER TABLE ONLY dreamhub.chunks ALTER COLUMN terms SET STORAGE EXTERNAL;
+ALTER TABLE ONLY dreamhub.chunks ALTER COLUMN bm25 SET STORAGE MAIN;
+ALTER TABLE ONLY dreamhub.chunks ALTER COLUMN embedding SET STORAGE MAIN;
+ALTER TABLE ONLY dreamhub.chunks FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.chunks OWNER TO dreamhub_owner;
+COMMENT ON TABLE dreamhub.chunks IS 'No foreign keys: a batch locks its version row, which is checked once instead of once a row.';
+COMMENT ON COLUMN dreamhub.chunks.body_ct IS 'Text, title and heading path, encrypted; the row''s key is the associated data.';
+COMMENT ON COLUMN dreamhub.chunks.terms IS 'Keyed hashes of the words.';
+COMMENT ON COLUMN dreamhub.chunks.bm25 IS 'The term-frequency part of BM25 at the same hashes.';
+CREATE TABLE dreamhub.document_versions (
+    tenant_id text NOT NULL,
+    id text NOT NULL,
+    document_id text NOT NULL,
+    number integer NOT NULL,
+    media_type text NOT NULL,
+    content_key bytea NOT NULL,
+    size_bytes bigint NOT NULL,
+    state text DEFAULT 'uploaded'::text NOT NULL,
+    fence bigint DEFAULT 0 NOT NULL,
+    holder text,
+    landing uuid,
+    landing_build text,
+    landing_generation integer,
+    chunks_stored integer DEFAULT 0 NOT NULL,
+    shown uuid,
+    generation integer,
+    worker_build text,
+    pages integer,
+    chunks integer DEFAULT 0 NOT NULL,
+    error_class text,
+    error_reason text,
+    error_message text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    activated_at timestamp with time zone,
+    CONSTRAINT document_versions_number_check CHECK ((number > 0)),
+    CONSTRAINT document_versions_size_bytes_check CHECK ((size_bytes >= 0)),
+    CONSTRAINT document_versions_state_check CHECK ((state = ANY (ARRAY['uploaded'::text, 'landing'::text, 'active'::text, 'failed'::text])))
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.document_versions FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.document_versions OWNER TO dreamhub_owner;
+COMMENT ON COLUMN dreamhub.document_versions.content_key IS 'Keyed hash of the content''s SHA-256.';
+COMMENT ON COLUMN dreamhub.document_versions.fence IS 'Grows with each claim; a write with an older one is refused.';
+COMMENT ON COLUMN dreamhub.document_versions.landing IS 'The set of chunks being written; readers leave it out.';
+COMMENT ON COLUMN dreamhub.document_versions.chunks_stored IS 'Checkpoint of the landing: the next ordinal.';
+COMMENT ON COLUMN dreamhub.document_versions.shown IS 'The set of chunks that readers see.';
+CREATE TABLE dreamhub.documents (
+    tenant_id text NOT NULL,
+    id text NOT NULL,
+    meta_ct bytea NOT NULL,
+    name_key bytea NOT NULL,
+    tag_keys bytea[] NOT NULL,
+    source text NOT NULL,
+    active_version text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT documents_source_check CHECK ((source = ANY (ARRAY['upload'::text, 'inline'::text])))
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.documents FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.documents OWNER TO dreamhub_owner;
+COMMENT ON COLUMN dreamhub.documents.meta_ct IS 'Name and tags, encrypted; the document id is the associated data.';
+COMMENT ON COLUMN dreamhub.documents.name_key IS 'Keyed hash of the name: the same name is the same document.';
+COMMENT ON COLUMN dreamhub.documents.tag_keys IS 'Keyed hashes of the tags, for filters.';
+CREATE TABLE dreamhub.index_generations (
+    tenant_id text NOT NULL,
+    generation integer NOT NULL,
+    model text NOT NULL,
+    dimensions integer NOT NULL,
+    chunker text NOT NULL,
+    active boolean NOT NULL,
+    chunks bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT index_generations_dimensions_check CHECK ((dimensions > 0))
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.index_generations FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.index_generations OWNER TO dreamhub_owner;
+COMMENT ON COLUMN dreamhub.index_generations.chunks IS 'Visible chunks; moved in the transactions that show or delete them.';
+CREATE TABLE dreamhub.ingest_run_documents (
+    tenant_id text NOT NULL,
+    uid text NOT NULL,
+    document_id text NOT NULL,
+    version_id text NOT NULL,
+    outcome text NOT NULL,
+    chunks integer NOT NULL,
+    pages integer NOT NULL,
+    tokens bigint NOT NULL,
+    error_class text,
+    error_reason text,
+    error_message text,
+    finished_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ingest_run_documents_outcome_check CHECK ((outcome = ANY (ARRAY['Done'::text, 'Skipped'::text, 'Failed'::text])))
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.ingest_run_documents FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.ingest_run_documents OWNER TO dreamhub_owner;
+CREATE TABLE dreamhub.ingest_runs (
+    tenant_id text NOT NULL,
+    uid text NOT NULL,
+    job text NOT NULL,
+    attempt integer DEFAULT 1 NOT NULL,
+    holder text NOT NULL,
+    worker_build text NOT NULL,
+    progress jsonb NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.ingest_runs FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.ingest_runs OWNER TO dreamhub_owner;
+COMMENT ON COLUMN dreamhub.ingest_runs.attempt IS 'Grows with each start; a write of an older attempt is refused.';
+COMMENT ON COLUMN dreamhub.ingest_runs.progress IS 'Counts, ids and reasons; never content.';
+CREATE TABLE dreamhub.schema_migrations (
+    version integer NOT NULL,
+    kind text NOT NULL,
+    title text NOT NULL,
+    sha256 bytea NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT schema_migrations_kind_check CHECK ((kind = ANY (ARRAY['expand'::text, 'contract'::text])))
+);
+ALTER TABLE dreamhub.schema_migrations OWNER TO dreamhub_owner;
+CREATE TABLE dreamhub.term_counts (
+    tenant_id text NOT NULL,
+    term integer NOT NULL,
+    chunks integer NOT NULL
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.term_counts FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.term_counts OWNER TO dreamhub_owner;
+CREATE TABLE t_snapshot.chunks (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    landing uuid NOT NULL,
+    ordinal integer NOT NULL,
+    document_id text NOT NULL,
+    version_id text NOT NULL,
+    generation integer NOT NULL,
+    worker_build text NOT NULL,
+    strategy text NOT NULL,
+    page integer,
+    char_start integer NOT NULL,
+    char_end integer NOT NULL,
+    tokens integer NOT NULL,
+    body_ct bytea NOT NULL,
+    terms integer[] NOT NULL,
+    bm25 public.sparsevec NOT NULL,
+    embedding public.halfvec NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN body_ct SET STORAGE EXTERNAL;
+ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN terms SET STORAGE EXTERNAL;
+ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN bm25 SET STORAGE MAIN;
+ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN embedding SET STORAGE MAIN;
+ALTER TABLE t_snapshot.chunks OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.chunks.body_ct IS 'Text, title and heading path, encrypted; the row''s key is the associated data.';
+COMMENT ON COLUMN t_snapshot.chunks.terms IS 'Keyed hashes of the words.';
+COMMENT ON COLUMN t_snapshot.chunks.bm25 IS 'The term-frequency part of BM25 at the same hashes.';
+CREATE TABLE t_snapshot.document_versions (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    id text NOT NULL,
+    document_id text NOT NULL,
+    number integer NOT NULL,
+    media_type text NOT NULL,
+    content_key bytea NOT NULL,
+    size_bytes bigint NOT NULL,
+    state text DEFAULT 'uploaded'::text NOT NULL,
+    fence bigint DEFAULT 0 NOT NULL,
+    holder text,
+    landing uuid,
+    landing_build text,
+    landing_generation integer,
+    chunks_stored integer DEFAULT 0 NOT NULL,
+    shown uuid,
+    generation integer,
+    worker_build text,
+    pages integer,
+    chunks integer DEFAULT 0 NOT NULL,
+    error_class text,
+    error_reason text,
+    error_message text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    activated_at timestamp with time zone,
+    CONSTRAINT document_versions_number_check CHECK ((number > 0)),
+    CONSTRAINT document_versions_size_bytes_check CHECK ((size_bytes >= 0)),
+    CONSTRAINT document_versions_state_check CHECK ((state = ANY (ARRAY['uploaded'::text, 'landing'::text, 'active'::text, 'failed'::text])))
+);
+ALTER TABLE t_snapshot.document_versions OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.document_versions.content_key IS 'Keyed hash of the content''s SHA-256.';
+COMMENT ON COLUMN t_snapshot.document_versions.fence IS 'Grows with each claim; a write with an older one is refused.';
+COMMENT ON COLUMN t_snapshot.document_versions.landing IS 'The set of chunks being written; readers leave it out.';
+COMMENT ON COLUMN t_snapshot.document_versions.chunks_stored IS 'Checkpoint of the landing: the next ordinal.';
+COMMENT ON COLUMN t_snapshot.document_versions.shown IS 'The set of chunks that readers see.';
+CREATE TABLE t_snapshot.documents (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    id text NOT NULL,
+    meta_ct bytea NOT NULL,
+    name_key bytea NOT NULL,
+    tag_keys bytea[] NOT NULL,
+    source text NOT NULL,
+    active_version text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT documents_source_check CHECK ((source = ANY (ARRAY['upload'::text, 'inline'::text])))
+);
+ALTER TABLE t_snapshot.documents OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.documents.meta_ct IS 'Name and tags, encrypted; the document id is the associated data.';
+COMMENT ON COLUMN t_snapshot.documents.name_key IS 'Keyed hash of the name: the same name is the same document.';
+COMMENT ON COLUMN t_snapshot.documents.tag_keys IS 'Keyed hashes of the tags, for filters.';
+CREATE TABLE t_snapshot.index_generations (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    generation integer NOT NULL,
+    model text NOT NULL,
+    dimensions integer NOT NULL,
+    chunker text NOT NULL,
+    active boolean NOT NULL,
+    chunks bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT index_generations_dimensions_check CHECK ((dimensions > 0))
+);
+ALTER TABLE t_snapshot.index_generations OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.index_generations.chunks IS 'Visible chunks; moved in the transactions that show or delete them.';
+CREATE TABLE t_snapshot.ingest_run_documents (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    uid text NOT NULL,
+    document_id text NOT NULL,
+    version_id text NOT NULL,
+    outcome text NOT NULL,
+    chunks integer NOT NULL,
+    pages integer NOT NULL,
+    tokens bigint NOT NULL,
+    error_class text,
+    error_reason text,
+    error_message text,
+    finished_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ingest_run_documents_outcome_check CHECK ((outcome = ANY (ARRAY['Done'::text, 'Skipped'::text, 'Failed'::text])))
+);
+ALTER TABLE t_snapshot.ingest_run_documents OWNER TO dreamhub_owner;
+CREATE TABLE t_snapshot.ingest_runs (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    uid text NOT NULL,
+    job text NOT NULL,
+    attempt integer DEFAULT 1 NOT NULL,
+    holder text NOT NULL,
+    worker_build text NOT NULL,
+    progress jsonb NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone
+);
+ALTER TABLE t_snapshot.ingest_runs OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.ingest_runs.attempt IS 'Grows with each start; a write of an older attempt is refused.';
+COMMENT ON COLUMN t_snapshot.ingest_runs.progress IS 'Counts, ids and reasons; never content.';
+CREATE TABLE t_snapshot.term_counts (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    term integer NOT NULL,
+    chunks integer NOT NULL
+);
+ALTER TABLE t_snapshot.term_counts OWNER TO dreamhub_owner;
+ALTER TABLE ONLY dreamhub.chunks ATTACH PARTITION t_snapshot.chunks FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.document_versions ATTACH PARTITION t_snapshot.document_versions FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.documents ATTACH PARTITION t_snapshot.documents FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.index_generations ATTACH PARTITION t_snapshot.index_generations FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.ingest_run_documents ATTACH PARTITION t_snapshot.ingest_run_documents FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.ingest_runs ATTACH PARTITION t_snapshot.ingest_runs FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.term_counts ATTACH PARTITION t_snapshot.term_counts FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.chunks
+    ADD CONSTRAINT chunks_pkey PRIMARY KEY (landing, ordinal, tenant_id);
+ALTER TABLE ONLY dreamhub.document_versions
+    ADD CONSTRAINT document_versions_document_id_number_tenant_id_key UNIQUE (document_id, number, tenant_id);
+ALTER TABLE ONLY dreamhub.document_versions
+    ADD CONSTRAINT document_versions_pkey PRIMARY KEY (id, tenant_id);
+ALTER TABLE ONLY dreamhub.documents
+    ADD CONSTRAINT documents_name_key_tenant_id_key UNIQUE (name_key, tenant_id);
+ALTER TABLE ONLY dreamhub.documents
+    ADD CONSTRAINT documents_pkey PRIMARY KEY (id, tenant_id);
+ALTER TABLE ONLY dreamhub.index_generations
+    ADD CONSTRAINT index_generations_pkey PRIMARY KEY (generation, tenant_id);
+ALTER TABLE ONLY dreamhub.ingest_run_documents
+    ADD CONSTRAINT ingest_run_documents_pkey PRIMARY KEY (uid, document_id, tenant_id);
+ALTER TABLE ONLY dreamhub.ingest_runs
+    ADD CONSTRAINT ingest_runs_pkey PRIMARY KEY (uid, tenant_id);
+ALTER TABLE ONLY dreamhub.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+ALTER TABLE ONLY dreamhub.term_counts
+    ADD CONSTRAINT term_counts_pkey PRIMARY KEY (term, tenant_id);
+ALTER TABLE ONLY t_snapshot.chunks
+    ADD CONSTRAINT chunks_pkey PRIMARY KEY (landing, ordinal, tenant_id);
+ALTER TABLE ONLY t_snapshot.document_versions
+    ADD CONSTRAINT document_versions_document_id_number_tenant_id_key UNIQUE (document_id, number, tenant_id);
+ALTER TABLE ONLY t_snapshot.document_versions
+    ADD CONSTRAINT document_versions_pkey PRIMARY KEY (id, tenant_id);
+ALTER TABLE ONLY t_snapshot.documents
+    ADD CONSTRAINT documents_name_key_tenant_id_key UNIQUE (name_key, tenant_id);
+ALTER TABLE ONLY t_snapshot.documents
+    ADD CONSTRAINT documents_pkey PRIMARY KEY (id, tenant_id);
+ALTER TABLE ONLY t_snapshot.index_generations
+    ADD CONSTRAINT index_generations_pkey PRIMARY KEY (generation, tenant_id);
+ALTER TABLE ONLY t_snapshot.ingest_run_documents
+    ADD CONSTRAINT ingest_run_documents_pkey PRIMARY KEY (uid, document_id, tenant_id);
+ALTER TABLE ONLY t_snapshot.ingest_runs
+    ADD CONSTRAINT ingest_runs_pkey PRIMARY KEY (uid, tenant_id);
+ALTER TABLE ONLY t_snapshot.term_counts
+    ADD CONSTRAINT term_counts_pkey PRIMARY KEY (term, tenant_id);
+CREATE INDEX chunks_terms_idx ON ONLY dreamhub.chunks USING gin (terms) WITH (gin_pending_list_limit='256');
+CREATE INDEX document_versions_landing_idx ON ONLY dreamhub.document_versions USING btree (landing) WHERE (landing IS NOT NULL);
+CREATE INDEX documents_tag_keys_idx ON ONLY dreamhub.documents USING gin (tag_keys);
+CREATE UNIQUE INDEX index_generations_tenant_id_idx ON ONLY dreamhub.index_generations USING btree (tenant_id) WHERE active;
+CREATE INDEX chunks_terms_idx ON t_snapshot.chunks USING gin (terms) WITH (gin_pending_list_limit='256');
+CREATE INDEX document_versions_landing_idx ON t_snapshot.document_versions USING btree (landing) WHERE (landing IS NOT NULL);
+CREATE INDEX documents_tag_keys_idx ON t_snapshot.documents USING gin (tag_keys);
+CREATE UNIQUE INDEX index_generations_tenant_id_idx ON t_snapshot.index_generations USING btree (tenant_id) WHERE active;
+ALTER INDEX dreamhub.chunks_pkey ATTACH PARTITION t_snapshot.chunks_pkey;
+ALTER INDEX dreamhub.chunks_terms_idx ATTACH PARTITION t_snapshot.chunks_terms_idx;
+ALTER INDEX dreamhub.document_versions_document_id_number_tenant_id_key ATTACH PARTITION t_snapshot.document_versions_document_id_number_tenant_id_key;
+ALTER INDEX dreamhub.document_versions_landing_idx ATTACH PARTITION t_snapshot.document_versions_landing_idx;
+ALTER INDEX dreamhub.document_versions_pkey ATTACH PARTITION t_snapshot.document_versions_pkey;
+ALTER INDEX dreamhub.documents_name_key_tenant_id_key ATTACH PARTITION t_snapshot.documents_name_key_tenant_id_key;
+ALTER INDEX dreamhub.documents_pkey ATTACH PARTITION t_snapshot.documents_pkey;
+ALTER INDEX dreamhub.documents_tag_keys_idx ATTACH PARTITION t_snapshot.documents_tag_keys_idx;
+ALTER INDEX dreamhub.index_generations_pkey ATTACH PARTITION t_snapshot.index_generations_pkey;
+ALTER INDEX dreamhub.index_generations_tenant_id_idx ATTACH PARTITION t_snapshot.index_generations_tenant_id_idx;
+ALTER INDEX dreamhub.ingest_run_documents_pkey ATTACH PARTITION t_snapshot.ingest_run_documents_pkey;
+ALTER INDEX dreamhub.ingest_runs_pkey ATTACH PARTITION t_snapshot.ingest_runs_pkey;
+ALTER INDEX dreamhub.term_counts_pkey ATTACH PARTITION t_snapshot.term_counts_pkey;
+ALTER TABLE ONLY t_snapshot.document_versions
+    ADD CONSTRAINT document_versions_document_fkey FOREIGN KEY (document_id, tenant_id) REFERENCES t_snapshot.documents(id, tenant_id);
+ALTER TABLE ONLY t_snapshot.ingest_run_documents
+    ADD CONSTRAINT ingest_run_documents_run_fkey FOREIGN KEY (uid, tenant_id) REFERENCES t_snapshot.ingest_runs(uid, tenant_id) ON DELETE CASCADE;
+ALTER TABLE dreamhub.chunks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.document_versions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.documents ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.index_generations ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.ingest_run_documents ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.ingest_runs ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON dreamhub.chunks USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.document_versions USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.documents USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.index_generations USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.ingest_run_documents USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.ingest_runs USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.term_counts USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+ALTER TABLE dreamhub.term_counts ENABLE ROW LEVEL SECURITY;
+GRANT USAGE ON SCHEMA dreamhub TO dreamhub_api;
+GRANT USAGE ON SCHEMA dreamhub TO dreamhub_operator;
+GRANT USAGE ON SCHEMA t_snapshot TO t_snapshot;
+GRANT USAGE ON SCHEMA t_snapshot TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.provision_partition(tenant text, name text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.provision_role(tenant text, verifier text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.tenant_tables() FROM PUBLIC;
+GRANT SELECT ON TABLE dreamhub.schema_migrations TO dreamhub_api;
+GRANT SELECT ON TABLE dreamhub.schema_migrations TO dreamhub_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.chunks TO t_snapshot;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.document_versions TO t_snapshot;
+GRANT SELECT ON TABLE t_snapshot.document_versions TO dreamhub_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.documents TO t_snapshot;
+GRANT SELECT ON TABLE t_snapshot.documents TO dreamhub_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.index_generations TO t_snapshot;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.ingest_run_documents TO t_snapshot;
+GRANT SELECT ON TABLE t_snapshot.ingest_run_documents TO dreamhub_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.ingest_runs TO t_snapshot;
+GRANT SELECT ON TABLE t_snapshot.ingest_runs TO dreamhub_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.term_counts TO t_snapshot;
