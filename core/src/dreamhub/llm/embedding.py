@@ -1,6 +1,7 @@
 """Text to vectors: the one interface that the worker and the search use, and the factory behind it."""
 
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import Protocol
 
 import numpy as np
@@ -44,18 +45,22 @@ class Embedder(Protocol):
 
 
 def open_embedder(settings: ModelSettings) -> Embedder:
-    """The embedder for an entry of the model list. Each branch imports its own library: start-up pays for one."""
+    """The embedder for an entry of the model list.
+
+    Loaded by name: start-up pays for one library only, and the SDK takes a second.
+    """
     if settings.kind != "embedding":
         raise InvalidInputError(f"{settings.name} is a {settings.kind} model, not an embedding model")
     if settings.name == BUILTIN_EMBEDDING:
-        from dreamhub.llm.wordllama import WordLlamaEmbedder  # noqa: PLC0415 - see above
-
-        return WordLlamaEmbedder(settings)
+        return _open("dreamhub.llm.wordllama:WordLlamaEmbedder", settings)
     if settings.builtin:
         raise InvalidInputError(f"there is no built-in embedding model {settings.name!r}", code="UnknownModel")
-    from dreamhub.llm.openai_embedding import OpenAIEmbedder  # noqa: PLC0415 - the SDK takes over a second to import
+    return _open("dreamhub.llm.openai_embedding:OpenAIEmbedder", settings)
 
-    return OpenAIEmbedder(settings)
+
+def _open(name: str, settings: ModelSettings) -> Embedder:
+    embedder: Embedder = resolve_name(name)(settings)
+    return embedder
 
 
 def normalise(vectors: Vectors) -> Vectors:

@@ -4,6 +4,7 @@ A tenant names a model; the list says what the name means. Without a list there 
 """
 
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -80,12 +81,15 @@ DEFAULT_MODELS = ModelList(
 
 
 def parse_models(text: str) -> ModelList:
-    """The list from its YAML. Raises InvalidInputError that names the entry and the field."""
-    import yaml  # noqa: PLC0415 - a worker without a list starts without a YAML parser
+    """The list from its YAML, or from JSON, which a worker reads without loading a YAML parser.
 
+    Raises InvalidInputError that names the entry and the field.
+    """
     try:
-        return ModelList.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValidationError) as error:
+        if text.lstrip().startswith("{"):
+            return ModelList.model_validate_json(text)
+        return ModelList.model_validate(resolve_name("yaml:safe_load")(text))
+    except ValidationError as error:
         raise InvalidInputError(f"the model list cannot be read: {error}", code="BadModelList") from error
 
 

@@ -12,7 +12,8 @@ from dreamhub_worker.extract.text import clean, decode, require_text
 _FRONT_MATTER = re.compile(r"---\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title:[ \t]*[\"']?(.+?)[\"']?[ \t]*$", re.MULTILINE)
 _LINK = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])?")
-_MARKS = re.compile(r"[*`~]+|(?<!\w)_+|_+(?!\w)|<[^>]+>|\\(?=[^\w\s])")
+_MARKS = re.compile(r"\\([^\w\s])|[*`~]+|(?<!\w)_+|_+(?!\w)|<[^>]+>")
+"""Emphasis, code marks and tags go; what a backslash escapes stays."""
 
 
 def extract_markdown(data: bytes) -> Extracted:
@@ -35,7 +36,7 @@ def outline_markdown(text: str, title: str | None = None) -> Extracted:
 
 def plain_heading(text: str) -> str:
     """A heading as people read it: without links, emphasis, code marks and tags."""
-    return re.sub(r"\s+", " ", _MARKS.sub("", _LINK.sub(r"\1", text))).strip()
+    return re.sub(r"\s+", " ", _MARKS.sub(r"\1", _LINK.sub(r"\1", text))).strip()
 
 
 def _headings(text: str) -> Iterator[Heading]:

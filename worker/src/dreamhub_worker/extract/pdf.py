@@ -49,11 +49,16 @@ def extract_pdf(data: bytes) -> Extracted:
 
 
 def _open(data: bytes) -> pypdfium2.PdfDocument:
+    """PDFium refuses a document without pages without saying why: its last error stays what it was before.
+
+    So it is made a known one first, by opening a file that cannot exist.
+    """
+    raw.FPDF_LoadDocument(b"/dev/null/none", None)
     try:
         return pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
         code = getattr(error, "err_code", None)
-        if code == raw.FPDF_ERR_SUCCESS:  # PDFium's way to say that there is no first page
+        if code == raw.FPDF_ERR_FILE:
             raise InvalidInputError("the PDF has no pages; export it again", code="EmptyDocument") from error
         if code == raw.FPDF_ERR_PASSWORD:
             raise InvalidInputError(
