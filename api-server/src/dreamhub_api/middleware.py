@@ -12,7 +12,7 @@ from dreamhub.telemetry.logs import trace
 from dreamhub_api.dispatch import SERVICES, TENANT
 from dreamhub_api.problems import RequestIdentity, problem_response
 
-REQUEST_ID = "X-Request-Id"
+REQUEST_ID = "X-Request-ID"
 CLIENT_GONE = 499
 """Logged and counted only: nobody reads the answer."""
 
@@ -40,6 +40,7 @@ async def observe(request: web.Request, handler: Next) -> web.StreamResponse:
         response.headers[REQUEST_ID] = request_id
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+        response.headers[hdrs.SERVER] = "dreamhub"
     return response
 
 

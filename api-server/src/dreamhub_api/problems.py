@@ -43,6 +43,13 @@ STATUS_BY_ERROR: dict[type[DreamHubError], int] = {
 }
 """The nearest class of an error's ancestry decides. A subclass may carry its own `status`."""
 
+_FRAMEWORK = {
+    404: ("NotFound", "there is nothing at this path; GET /api/v1/openapi.json lists what there is"),
+    405: ("MethodNotAllowed", "this path does not know the method; the header Allow lists those it knows"),
+    413: ("TooLarge", "the body is too large"),
+}
+"""What aiohttp itself refuses, as code and sentence."""
+
 _INTERNAL = "The server failed on this request. It is logged under the request id; try again or report the id."
 
 
@@ -87,7 +94,8 @@ def status_of(error: DreamHubError) -> int:
 def describe(error: Exception, request: RequestIdentity) -> Problem:
     """What the caller is told. Anything that is not ours, and our own bugs, become one sentence without internals."""
     if isinstance(error, web.HTTPException):
-        return _build(request, error.status, error.reason.replace(" ", ""), error.text or error.reason)
+        code, detail = _FRAMEWORK.get(error.status, (error.reason.replace(" ", ""), error.reason))
+        return _build(request, error.status, code, detail)
     if not isinstance(error, DreamHubError) or status_of(error) == HTTPStatus.INTERNAL_SERVER_ERROR:
         return _build(request, 500, "Internal", _INTERNAL)
     problem = _build(request, status_of(error), error.code, error.message)

@@ -166,13 +166,15 @@ def build_cursor(job: Resource) -> str:
 
 
 def parse_cursor(cursor: str) -> tuple[str, str]:
-    """Raises InvalidInputError `BadCursor`."""
+    """Raises InvalidInputError `InvalidCursor`."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
         created, name = text.split("|")
         datetime.fromisoformat(created)
     except (binascii.Error, ValueError) as error:
-        raise InvalidInputError("the cursor is not one of ours; start again without it", code="BadCursor") from error
+        raise InvalidInputError(
+            "the cursor is not one of ours; start again without it", code="InvalidCursor"
+        ) from error
     return created, name
 
 
