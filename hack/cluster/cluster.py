@@ -140,6 +140,8 @@ def _recovers(settings: Settings, progress: Progress) -> bool:
         try:
             if record.own_network:
                 _apply_network(settings)
+                rollout = ("rollout", "status", "daemonset/dreamhub-network", f"--timeout={_RECOVERY_SECONDS}s")
+                kubectl(settings, "--namespace", "kube-system", *rollout)
             _wait_until_ready(settings, _RECOVERY_SECONDS)
         except ClusterError:
             return False

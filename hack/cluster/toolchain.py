@@ -49,7 +49,10 @@ def _fetch(target: Path, note: Callable[[str], None]) -> None:
     archive = target.with_suffix(".zip")
     archive.parent.mkdir(parents=True, exist_ok=True)
     note(f"fetching Go {_RELEASE}")
-    urllib.request.urlretrieve(f"{_PROXY}/{name}.zip", archive)  # noqa: S310 - a fixed https address
+    try:
+        urllib.request.urlretrieve(f"{_PROXY}/{name}.zip", archive)  # noqa: S310 - a fixed https address
+    except OSError as error:
+        raise ClusterError(f"Go is missing and {_PROXY} is not reached ({error}): install Go 1.21 or newer.") from error
     if hashlib.sha256(archive.read_bytes()).hexdigest() != _CHECKSUMS[machine]:
         archive.unlink()
         raise ClusterError(f"The fetched Go {_RELEASE} is not the pinned one: a proxy altered it. Install Go by hand.")

@@ -2,11 +2,12 @@
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hack.cluster.network.agent.gate import GateError, answer
+from hack.cluster.network.agent.gate import GateError, answer, keep_claims, read_claims
 from hack.cluster.network.agent.model import Node, Pod, parse_node, parse_pod
 from hack.cluster.network.agent.node import cni_configuration, plan_routes
 from hack.cluster.network.agent.store import Claim, Store
@@ -75,9 +76,30 @@ def test_an_older_pod_of_the_same_name_does_not_count(monkeypatch: pytest.Monkey
 
 def test_a_pod_that_leaves_gives_its_address_back_and_waits_for_nobody() -> None:
     store = filled_store(pod())
-    store.claim("c1", Claim("one", "web", ("10.0.0.2",)))
+    store.claim("c1", Claim("one", "web", "u1", ("10.0.0.2",)))
     assert answer(store, "DEL", "c1", ARGUMENTS, {}) == {}
     assert store.next_snapshot(0).pods[0].addresses == ()
+
+
+def test_a_claim_of_an_older_pod_of_the_same_name_is_not_the_new_ones() -> None:
+    store = filled_store(pod(uid="u2"))
+    store.claim("c1", Claim("one", "web", "u1", ("10.0.0.2",)))
+    assert store.next_snapshot(0).pods[0].addresses == ()
+
+
+def test_cni_knows_better_than_the_api_server_whose_an_address_is() -> None:
+    store = filled_store(pod(address="10.0.0.2", phase="Running"))
+    store.claim("c2", Claim("one", "next", "u9", ("10.0.0.2",)))
+    assert store.next_snapshot(0).pods[0].addresses == ()
+
+
+def test_claims_outlive_the_agent(tmp_path: Path) -> None:
+    path, claims = tmp_path / "claims.json", {"c1": Claim("one", "web", "u1", ("10.0.0.2",))}
+    assert read_claims(path) == {}
+    keep_claims(path, claims)
+    assert read_claims(path) == claims
+    path.write_text("[1]")
+    assert read_claims(path) == {}
 
 
 def test_version_needs_no_cluster() -> None:
@@ -86,13 +108,13 @@ def test_version_needs_no_cluster() -> None:
 
 def test_an_address_known_twice_is_one_address() -> None:
     store = filled_store(pod(address="10.0.0.2", phase="Running"))
-    store.claim("c1", Claim("one", "web", ("10.0.0.2",)))
+    store.claim("c1", Claim("one", "web", "u1", ("10.0.0.2",)))
     assert store.next_snapshot(0).pods[0].addresses == ("10.0.0.2",)
 
 
 def test_a_finished_pod_has_no_address_even_before_cni_takes_it_back() -> None:
     store = filled_store(pod(phase="Succeeded", address="10.0.0.2"))
-    store.claim("c1", Claim("one", "web", ("10.0.0.2",)))
+    store.claim("c1", Claim("one", "web", "u1", ("10.0.0.2",)))
     assert store.next_snapshot(0).pods[0].addresses == ()
 
 

@@ -207,6 +207,14 @@ def test_pods_that_ended_are_no_peers() -> None:
     assert allowances(script, "10.0.0.2", "ingress") == ["ip saddr { 10.0.0.2 }"]
 
 
+def test_an_address_told_of_two_pods_does_not_break_the_table() -> None:
+    """The API server may still tell of a pod that has left when its address is given to the next."""
+    policy = parse_policy({"metadata": {"namespace": "one", "name": "p"}, "spec": ingress()})
+    others = parse_policy({"metadata": {"namespace": "one", "name": "q"}, "spec": ingress({}, app="client")})
+    script = ruleset([policy, others], [WEB, pod("client", "10.0.0.2")], NAMESPACES, "here")
+    assert script.count("10.0.0.2 : jump") == 1
+
+
 def test_pods_with_equal_rules_share_one_chain() -> None:
     policy = parse_policy({"metadata": {"namespace": "one", "name": "all"}, "spec": {"podSelector": {}}})
     assert ruleset([policy], PODS, NAMESPACES, "here").count("chain pod_") == 1

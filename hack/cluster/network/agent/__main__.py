@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from .gate import serve
+from .gate import CLAIMS, read_claims, serve
 from .model import parse_namespace, parse_node, parse_pod, parse_policy
 from .node import apply_masquerade, apply_routes, apply_rules, install_cni, plan_routes
 from .rules import ruleset
@@ -50,7 +50,8 @@ class _Node:
 def main() -> None:
     """Never returns; a thread that ends takes the process with it, and kubelet starts it anew."""
     host, _, port = os.environ["API_SERVER"].rpartition(":")
-    server, store, node = Server(host, int(port)), Store(), _Node(os.environ["NODE_NAME"])
+    server, node = Server(host, int(port)), _Node(os.environ["NODE_NAME"])
+    store = Store(claims=read_claims(CLAIMS))
     apply_masquerade(os.environ["POD_SUBNET"])
     tasks = [Watch(server, store, kind, path, parse).follow_forever for kind, (path, parse) in _PATHS.items()]
     for task in (*tasks, lambda: serve(store)):

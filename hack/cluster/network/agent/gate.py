@@ -11,6 +11,7 @@ from typing import Any
 from .store import Claim, Store
 
 SOCKET = Path("/run/dreamhub-network/agent.sock")
+CLAIMS = SOCKET.with_name("claims.json")
 PLUGIN_NAME = "dreamhub-gate"
 # Speaks CNI on one side and HTTP on the other; a pod that goes away must not wait for an agent that is away.
 PLUGIN = f"""#!/bin/sh
@@ -45,13 +46,30 @@ def answer(store: Store, command: str, container: str, arguments: str, configura
 
 def _admit(store: Store, container: str, arguments: str, configuration: Mapping[str, Any]) -> None:
     given = dict(entry.partition("=")[::2] for entry in arguments.split(";"))
-    namespace, name = given.get("K8S_POD_NAMESPACE", ""), given.get("K8S_POD_NAME", "")
-    if not store.wait_for_pod(namespace, name, given.get("K8S_POD_UID", ""), _WAIT_SECONDS):
+    namespace, name, uid = (given.get(f"K8S_POD_{part}", "") for part in ("NAMESPACE", "NAME", "UID"))
+    if not store.wait_for_pod(namespace, name, uid, _WAIT_SECONDS):
         raise GateError(f"the API server did not tell of pod {namespace}/{name}")
     addresses = [entry["address"].partition("/")[0] for entry in configuration["prevResult"]["ips"]]
-    revision = store.claim(container, Claim(namespace, name, tuple(text for text in addresses if ":" not in text)))
+    revision = store.claim(container, Claim(namespace, name, uid, tuple(text for text in addresses if ":" not in text)))
     if not store.wait_until_applied(revision, _WAIT_SECONDS):
         raise GateError(f"the policies of pod {namespace}/{name} are not in force; see the log of the network agent")
+
+
+def read_claims(path: Path) -> dict[str, Claim]:
+    """The claims that an earlier run of this agent kept; none when there are none or they cannot be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {key: Claim(space, name, uid, tuple(given)) for key, (space, name, uid, given) in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def keep_claims(path: Path, claims: Mapping[str, Claim]) -> None:
+    """Keep claims beyond this process: an agent that starts anew must not open what the API server tells late."""
+    draft = path.with_suffix(".new")
+    content = {key: [claim.namespace, claim.name, claim.uid, claim.addresses] for key, claim in claims.items()}
+    draft.write_text(json.dumps(content), encoding="utf-8")
+    draft.rename(path)
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -69,6 +87,8 @@ def serve(store: Store) -> None:
             asked = (header.get("Command", ""), header.get("Container", ""), header.get("Arguments", ""))
             try:
                 status, body = 200, answer(store, *asked, configuration)
+                with store.changed:
+                    keep_claims(CLAIMS, store.claims)
             except GateError as error:
                 status, body = 503, {"cniVersion": "0.4.0", "code": 11, "msg": error.message}
             content = json.dumps(body).encode()

@@ -23,17 +23,16 @@ Namespaces = Mapping[str, Mapping[str, str]]
 def ruleset(policies: Sequence[Policy], pods: Sequence[Pod], namespaces: Namespaces, node: str) -> str:
     """The `nft -f` script that replaces the table of `node`; `namespaces` maps names to labels, `pods` are all pods."""
     book = _Book(pods, namespaces)
-    members: dict[Direction, list[str]] = {"ingress": [], "egress": []}
-    isolated: set[str] = set()
+    members: dict[Direction, dict[str, str]] = {"ingress": {}, "egress": {}}
     for pod in sorted(pods, key=lambda each: (each.namespace, each.name, each.uid)):
         if pod.node != node or not pod.addresses:
             continue
         for direction in ("ingress", "egress"):
             chain = _chain_of(pod, direction, policies, book)
             if chain:
-                members[direction] += [f"{address} : jump {chain}" for address in pod.addresses]
-                isolated.update(pod.addresses)
-    return _render(book, members, isolated)
+                for address in pod.addresses:
+                    members[direction].setdefault(address, chain)  # nft refuses an address that stands there twice
+    return _render(book, members)
 
 
 @dataclass
@@ -180,15 +179,16 @@ def _merge(ranges: Iterable[tuple[int, int]]) -> list[str]:
     return [str(first) if first == last else f"{first}-{last}" for first, last in merged]
 
 
-def _render(book: _Book, members: Mapping[Direction, Sequence[str]], isolated: Iterable[str]) -> str:
-    own = [f"{address} . {address}" for address in _sorted(isolated)]
+def _render(book: _Book, members: Mapping[Direction, Mapping[str, str]]) -> str:
+    own = [f"{address} . {address}" for address in _sorted({*members["ingress"], *members["egress"]})]
     lines = [f"table ip {TABLE}", f"delete table ip {TABLE}", f"table ip {TABLE} {{"]
     for addresses, name in book.sets.items():
         lines += _block(f"set {name}", "type ipv4_addr", _elements(addresses))
     lines += _block("set itself", "type ipv4_addr . ipv4_addr", _elements(own))
     for allowed, name in book.chains.items():
         lines += _block(f"chain {name}", *(f"{line} return".strip() for line in allowed), "drop")
-    for direction, entries in members.items():
+    for direction, chains in members.items():
+        entries = [f"{address} : jump {chain}" for address, chain in chains.items()]
         lines += _block(f"map {direction}", "type ipv4_addr : verdict", _elements(entries))
     known = ("ct state established,related accept", "ip saddr . ip daddr @itself accept")
     leave, enter = "ip saddr vmap @egress", "ip daddr vmap @ingress"

@@ -15,6 +15,7 @@ class Claim:
 
     namespace: str
     name: str
+    uid: str
     addresses: tuple[str, ...]
 
 
@@ -73,7 +74,7 @@ class Store:
 
         def known() -> bool:
             pod: Pod | None = self.objects.get("pods", {}).get(f"{namespace}/{name}")
-            return pod is not None and uid in {"", pod.uid}
+            return pod is not None and uid == pod.uid
 
         with self.changed:
             return self.changed.wait_for(known, seconds)
@@ -103,21 +104,21 @@ class Store:
         return all(kind in self.objects for kind in self.kinds)
 
     def _snapshot(self) -> Snapshot:
-        claimed: dict[str, tuple[str, ...]] = {}
-        for claim in self.claims.values():
-            key = f"{claim.namespace}/{claim.name}"
-            claimed[key] = (*claimed.get(key, ()), *claim.addresses)
+        owners = {address: claim.uid for claim in self.claims.values() for address in claim.addresses}
         pods: dict[str, Pod] = self.objects["pods"]
         return Snapshot(
             revision=self.revision,
-            pods=tuple(_with_addresses(pod, claimed.get(key, ())) for key, pod in pods.items()),
+            pods=tuple(_with_addresses(pod, owners) for pod in pods.values()),
             policies=tuple(self.objects["networkpolicies"].values()),
             namespaces=dict(self.objects["namespaces"]),
             nodes=tuple(self.objects["nodes"].values()),
         )
 
 
-def _with_addresses(pod: Pod, claimed: tuple[str, ...]) -> Pod:
-    if pod.finished or not claimed:
+def _with_addresses(pod: Pod, owners: Mapping[str, str]) -> Pod:
+    """What CNI gave wins over what the API server tells: its word of a pod that has left may be old."""
+    if pod.finished:
         return pod
-    return replace(pod, addresses=tuple(dict.fromkeys((*pod.addresses, *claimed))))
+    told = [address for address in pod.addresses if owners.get(address, pod.uid) == pod.uid]
+    given = [address for address, uid in owners.items() if uid == pod.uid]
+    return replace(pod, addresses=tuple(dict.fromkeys((*told, *given))))
