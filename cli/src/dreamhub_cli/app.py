@@ -26,7 +26,7 @@ _EPILOG = "Exit codes: " + "; ".join(
 )
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001  # the shape that typer calls
+def _print_version(*, wanted: bool) -> None:
     if wanted:
         typer.echo(f"dreamhub {version('dreamhub-cli')}")
         raise typer.Exit
@@ -58,7 +58,7 @@ def configure(
     kube_context: Annotated[
         str | None, typer.Option("--context", envvar="DREAMHUB_KUBE_CONTEXT", help="kubectl's context for --kube.")
     ] = None,
-    version: Version = False,  # noqa: ARG001  # its callback has done the work
+    _version: Version = False,
 ) -> None:
     """Upload documents to DreamHub, follow their ingestion, search them and ask them."""
 
@@ -80,7 +80,7 @@ def configure_kubectl(
     system_namespace: Annotated[
         str, typer.Option(envvar="DREAMHUB_SYSTEM_NAMESPACE", help="Where DreamHub is installed.")
     ] = SYSTEM_NAMESPACE,
-    version: Version = False,  # noqa: ARG001  # its callback has done the work
+    _version: Version = False,
 ) -> None:
     """DreamHub through kubectl: it logs in as the tenant's owner and forwards a port to the API."""
 
