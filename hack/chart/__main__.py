@@ -19,6 +19,12 @@ from hack.cluster.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/dreamhub"
+_RIGHTS = {
+    "operator.yaml": "operator/rbac.yaml",
+    "tenant-access.yaml": "operator/tenant-access.yaml",
+    "api-server.yaml": "api-server/rbac.yaml",
+}
+"""Copy in the chart to where the rights are written down, beside the code that needs them."""
 _README_INPUTS = ("Chart.yaml", "values.yaml", "README.md.gotmpl")
 
 
@@ -26,10 +32,7 @@ def build_files(root: Path) -> dict[Path, str]:
     """What the made files should hold, by their path."""
     chart = root / "charts/dreamhub"
     crds = {chart / "files/crds" / path.name: path.read_text() for path in sorted((root / "crds").glob("*.yaml"))}
-    rights = {
-        chart / f"files/rbac/{service}.yaml": (root / service / "rbac.yaml").read_text()
-        for service in ("operator", "api-server")
-    }
+    rights = {chart / "files/rbac" / name: (root / source).read_text() for name, source in _RIGHTS.items()}
     schema = {chart / "values.schema.json": build_schema((chart / "values.yaml").read_text())}
     return crds | rights | schema | {chart / "README.md": _build_readme(chart)}
 

@@ -62,6 +62,10 @@ class Crds(Values):
     install: bool
 
 
+class TenantAccess(Values):
+    install: bool
+
+
 class Autoscaling(Values):
     enabled: bool
     min_replicas: Annotated[int, Field(ge=1)]
@@ -181,6 +185,7 @@ class ChartValues(Values):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
     image: SharedImage
     crds: Crds
+    tenant_access: TenantAccess
     operator: Service
     api_server: ApiServer
     worker: Worker
