@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from hack.cluster import binaries
+from hack.cluster import binaries, leftovers
 from hack.cluster.command import find_program, run, succeeds
 from hack.cluster.daemon import Daemon, close_daemon, find_daemon, open_daemon
 from hack.cluster.errors import ClusterError
@@ -210,6 +210,8 @@ class Status:
     daemon: str
     nodes: list[Node]
     ready: bool
+    leftovers: list[str]
+    """Of a daemon that no longer answers; `up` and `down` remove them."""
 
     def lines(self, settings: Settings) -> list[str]:
         """For people."""
@@ -220,14 +222,15 @@ class Status:
         shown += [f"API server  {'ready' if self.ready else 'does not answer'}"]
         if self.ready:
             shown += [f"kubeconfig  {settings.kubeconfig}", f"port        http://127.0.0.1:{settings.port}"]
-        return shown
+        return shown + [f"leftover    {line}" for line in self.leftovers]
 
 
 def read_status(settings: Settings) -> Status:
     """Look, change nothing."""
     daemon = find_daemon(settings)
     if daemon is None:
-        return Status("none answers", [], ready=False)
+        remaining = leftovers.find(settings).describe() if os.geteuid() == 0 else []
+        return Status("none answers", [], ready=False, leftovers=remaining)
     nodes = Kind("kind", settings, daemon).nodes()
     name = f"private, {daemon.host}" if daemon.host else "the machine's own"
-    return Status(name, nodes, ready=bool(nodes) and answers(settings))
+    return Status(name, nodes, ready=bool(nodes) and answers(settings), leftovers=[])
