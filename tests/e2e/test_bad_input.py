@@ -18,6 +18,7 @@ from dreamhub_client.models import DocumentsSource, IngestJobCreate, JobSource
 from tests.e2e.files import BAD_FILES, MEGABYTE, BadFile
 from tests.e2e.kube import Kube
 from tests.e2e.tenants import JOB_SECONDS, Tenant, new_name, open_tenant
+from tests.e2e.traces import NOTHING, find_traces
 
 EARLY = [file for file in BAD_FILES if not file.late]
 LATE = [file for file in BAD_FILES if file.late]
@@ -34,11 +35,6 @@ async def victim(kube: Kube, server: str) -> AsyncIterator[Tenant]:
         yield opened
 
 
-async def left_behind(tenant: Tenant) -> list[str]:
-    """Names of the tenant's documents, and keys of its objects."""
-    return sorted(document.name for document in await tenant.documents())
-
-
 @pytest.mark.parametrize("file", EARLY, ids=stem)
 async def test_refused_at_upload(victim: Tenant, file: BadFile) -> None:
     with pytest.raises(ApiError) as refused:
@@ -46,7 +42,7 @@ async def test_refused_at_upload(victim: Tenant, file: BadFile) -> None:
     assert refused.value.code == file.code
     assert file.words in refused.value.message
     assert refused.value.status in {400, 415}
-    assert await left_behind(victim) == []
+    assert await find_traces(victim) == NOTHING
 
 
 @pytest.mark.parametrize("file", EARLY, ids=stem)
@@ -59,7 +55,7 @@ async def test_refused_by_the_cli(victim: Tenant, file: BadFile, tmp_path: Path)
     assert done.out == ""
     as_json = json.loads((await victim.cli("upload", str(path), "--json")).out)
     assert (as_json["refused"][0]["code"], as_json["documents"], as_json["jobs"]) == (file.code, [], [])
-    assert await left_behind(victim) == []
+    assert await find_traces(victim) == NOTHING
 
 
 @pytest.mark.parametrize("file", LATE, ids=stem)
@@ -83,7 +79,7 @@ async def test_refused_by_the_worker(victim: Tenant, file: BadFile) -> None:
     assert (stored.active_version, stored.state, stored.chunks) == (None, "failed", 0)
     assert [chunk async for chunk in victim.client.iterate_chunks(document.id)] == []
     await victim.client.delete_document(document.id)
-    assert await left_behind(victim) == []
+    assert await find_traces(victim) == NOTHING
 
 
 @pytest.mark.parametrize("file", LATE, ids=stem)
@@ -136,7 +132,7 @@ async def test_file_above_the_limit_is_refused_before_it_is_stored(victim: Tenan
     done = await victim.cli("upload", str(path))
     assert done.code == 5
     assert "(TooLarge)" in done.err
-    assert await left_behind(victim) == []
+    assert await find_traces(victim) == NOTHING
 
 
 async def test_file_that_hides_its_size_is_cut_at_the_limit(victim: Tenant) -> None:
@@ -151,7 +147,7 @@ async def test_file_that_hides_its_size_is_cut_at_the_limit(victim: Tenant) -> N
     url = f"{victim.server}/api/v1/documents?name=endless.txt"
     async with aiohttp.ClientSession() as session, session.post(url, data=pieces(), headers=headers) as answer:
         assert (answer.status, (await answer.json())["code"]) == (413, "TooLarge")
-    assert await left_behind(victim) == []
+    assert await find_traces(victim) == NOTHING
 
 
 async def test_text_above_the_limit_of_an_object_is_refused_by_the_cluster(victim: Tenant) -> None:

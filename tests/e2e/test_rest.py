@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from dreamhub.names import object_key
 from dreamhub_client import upload_bytes
 from dreamhub_client.errors import ConflictError, NotFoundError
 from dreamhub_client.models import (
@@ -20,6 +21,7 @@ from hack.demo.pdf import SAMPLES
 from hack.demo.story import EXPECTED, QUESTION
 from tests.e2e.kube import Kube, eventually
 from tests.e2e.tenants import JOB_SECONDS, Tenant, new_name, open_tenant
+from tests.e2e.traces import list_objects
 
 MANUAL = SAMPLES / "documents" / EXPECTED.document
 CHINESE = SAMPLES / "documents" / "suzhou-handbook.zh.md"
@@ -100,6 +102,8 @@ async def test_unanswerable_question_is_not_answered(kube: Kube, server: str) ->
 
 async def test_deleted_document_is_gone_everywhere(tenant: Tenant) -> None:
     document = await tenant.add(f"{new_name('gone')}.md", "The zeppelin museum closes at noon.")
+    key = object_key(tenant.name, document.latest_version)
+    assert await list_objects(tenant.kube, key) == (key,)
     await tenant.client.delete_document(document.id)
     with pytest.raises(NotFoundError):
         await tenant.client.fetch_document(document.id)
@@ -108,6 +112,7 @@ async def test_deleted_document_is_gone_everywhere(tenant: Tenant) -> None:
     assert document.id not in {hit.document_id for hit in await tenant.search("zeppelin museum", 20)}
     with pytest.raises(NotFoundError):
         await tenant.client.delete_document(document.id)
+    assert await list_objects(tenant.kube, key) == ()
 
 
 async def test_job_made_by_rest_is_the_one_kubectl_sees(tenant: Tenant) -> None:

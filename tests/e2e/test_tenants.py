@@ -8,6 +8,7 @@ import pytest_asyncio
 from dreamhub import names
 from tests.e2e.kube import Json, Kube, eventually
 from tests.e2e.tenants import Tenant, make_ready, new_name, open_tenant, remove, tenant_manifest
+from tests.e2e.traces import ask_database, list_objects
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -124,6 +125,9 @@ async def test_erased_tenant_leaves_nothing_and_its_name_starts_anew(kube: Kube,
         await first.add("secret.txt", "The treasure lies under the old oak.")
         name, uid = first.name, (await kube.get("tenant", first.name))["metadata"]["uid"]
         await remove(kube, name)
+        assert await list_objects(kube, f"tenants/{name}/") == ()
+        assert await ask_database(kube, f"select to_regnamespace('\"{names.database_role(name)}\"')") == ""
+        assert await ask_database(kube, f"select to_regrole('\"{names.database_role(name)}\"')") == ""
         again = await make_ready(kube, name)
         assert again["metadata"]["uid"] != uid
         assert await first.documents() == []
