@@ -1,8 +1,8 @@
 """`dreamhub-operator`: settings, election, then kopf's watches and our queues until the end."""
 
 import asyncio
+import logging
 import os
-import signal
 import sys
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -19,14 +19,14 @@ from dreamhub.sql.pool import PoolOptions, open_pool
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from dreamhub.telemetry import configure_logging
 from dreamhub_operator.cluster import Cluster
-from dreamhub_operator.connection import find_credentials, open_connection
+from dreamhub_operator.connection import Connection, find_credentials
 from dreamhub_operator.context import Context
 from dreamhub_operator.desired.namespace import build_subject
 from dreamhub_operator.election import Election, LeaseLostError
 from dreamhub_operator.freshness import Freshness
 from dreamhub_operator.metrics import Metrics
 from dreamhub_operator.probes import Probes
-from dreamhub_operator.service import Service
+from dreamhub_operator.service import Service, StopSignal
 from dreamhub_operator.settings import Settings
 from dreamhub_operator.stores import PostgresDatabase, RedisCache, S3Objects
 from dreamhub_operator.watched import Watched
@@ -38,13 +38,16 @@ EXIT_FAILED = 75
 log = structlog.get_logger()
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Open everything, run until `stop`, close everything. Raises DreamHubError, LeaseLostError among them."""
+async def run(settings: Settings) -> None:
+    """Open everything, run until a signal, close everything. Raises DreamHubError, LeaseLostError among them."""
+    stop = StopSignal()
+    stop.take()
     async with AsyncExitStack() as stack:
         freshness = Freshness()
-        connection = open_connection(find_credentials(), [freshness.trace()])
-        stack.push_async_callback(connection.session.close)
-        cluster = Cluster(connection)
+        connection = Connection(find_credentials())
+        session = connection.open_session()
+        stack.push_async_callback(session.close)
+        cluster = Cluster(connection.url, session)
         context = await open_context(settings, cluster, stack)
         election = Election(cluster, settings.pod_name, settings.system_namespace, settings.lease_seconds)
         service = Service(context, connection, freshness, election)
@@ -92,14 +95,6 @@ async def serve(probes: Probes, port: int, stack: AsyncExitStack) -> None:
     await web.TCPSite(runner, port=port).start()
 
 
-async def run_until_signal(settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await run(settings, stop)
-
-
 def main() -> None:
     try:
         settings = Settings()
@@ -107,8 +102,9 @@ def main() -> None:
         names = ", ".join("DREAMHUB_" + "_".join(map(str, fault["loc"])).upper() for fault in error.errors())
         sys.exit(f"the settings are not complete or not right: {names}\n{error}")
     configure_logging("operator", settings.log_level)
+    logging.getLogger("kopf").setLevel(logging.WARNING)
     try:
-        asyncio.run(run_until_signal(settings))
+        asyncio.run(run(settings))
     except LeaseLostError as error:
         log.error("lease lost", error=error.message)  # noqa: TRY400 - the message says it all
         sys.stdout.flush()

@@ -12,7 +12,6 @@ import aiohttp
 
 from dreamhub.errors import ConflictError, DreamHubError, ForbiddenError, InvalidInputError, NotFoundError
 from dreamhub.errors import UnavailableError as ApiUnavailableError
-from dreamhub_operator.connection import Connection
 from dreamhub_operator.kinds import Kind, Manifest, kind_of
 
 FIELD_MANAGER = "dreamhub-operator"
@@ -53,8 +52,9 @@ class Cluster:
     quota refuses, InvalidInputError when it finds an object wrong, ConflictError on 409.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        self._url = url
+        self._session = session
         self._timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=5)
 
     async def get(self, key: ObjectKey) -> Manifest | None:
@@ -142,9 +142,9 @@ class Cluster:
         query: dict[str, str] | None = None,
     ) -> str:
         try:
-            async with self._connection.session.request(
+            async with self._session.request(
                 method,
-                self._connection.url + path,
+                self._url + path,
                 params=query,
                 data=data,
                 headers={"Content-Type": content_type},

@@ -1,4 +1,4 @@
-"""The one HTTP session to the API server, shared by kopf's watches and our own requests.
+"""The way to the API server, the same for kopf's watches and our own requests.
 
 Credentials are found as kopf finds them (service account in a pod, else kubeconfig). The token goes into each request
 by a middleware that re-reads its file every minute: the kubelet rotates projected tokens while we run.
@@ -46,11 +46,23 @@ class TokenFile:
 
 @dataclass(frozen=True)
 class Connection:
-    url: str
-    session: aiohttp.ClientSession
+    """Where the API server is, and sessions that are logged in to it."""
 
-    def to_kopf(self) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=self.url, aiohttp_session=self.session)
+    credentials: kopf.ConnectionInfo
+
+    @property
+    def url(self) -> str:
+        return self.credentials.server
+
+    def open_session(self, *traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
+        """A session without a total timeout, since watches have none: requests bring theirs. The caller closes it."""
+        in_pod = TOKEN_FILE.exists()
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self.credentials.as_ssl_context()),
+            headers={} if in_pod else self.credentials.as_http_headers(),
+            middlewares=[TokenFile(TOKEN_FILE).authorize] if in_pod else [],
+            trace_configs=list(traces),
+        )
 
 
 def find_credentials() -> kopf.ConnectionInfo:
@@ -62,15 +74,3 @@ def find_credentials() -> kopf.ConnectionInfo:
             "no way to the Kubernetes API: run in a pod with a service account token, or set KUBECONFIG"
         )
     return found
-
-
-def open_connection(credentials: kopf.ConnectionInfo, traces: list[aiohttp.TraceConfig]) -> Connection:
-    """Open the session. It has no total timeout of its own, since watches share it: requests bring theirs."""
-    in_pod = TOKEN_FILE.exists()
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=credentials.as_ssl_context()),
-        headers={} if in_pod else credentials.as_http_headers(),
-        middlewares=[TokenFile(TOKEN_FILE).authorize] if in_pod else [],
-        trace_configs=traces,
-    )
-    return Connection(credentials.server, session)

@@ -6,7 +6,7 @@ reconcile is not a reaction to one event but a look at what is.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import kopf
@@ -19,6 +19,8 @@ from dreamhub_operator.queue import WorkQueue
 from dreamhub_operator.watched import Watched, owner_uid
 
 Put = Callable[[Manifest], bool]
+See = Callable[[Manifest], None]
+"""Called with an object that has changed."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +30,22 @@ class Handlers:
     ingest_jobs: WorkQueue[str]
     freshness: Freshness
     connection: Connection
+    news: set[str] = field(default_factory=set)
+    """UIDs of objects that were remembered as changed and not acted upon yet."""
 
     def register(self, registry: kopf.OperatorRegistry) -> None:
-        kopf.on.startup(id="configure", registry=registry)(configure)
         kopf.on.login(id="login", registry=registry)(self.login)
-        for kind, see in (
-            (TENANT, self.see_tenant),
-            (INGEST_JOB, self.see_ingest_job),
-            (JOB, self.see_job),
-            (POD, self.see_pod),
+        for kind, see, drop in (
+            (TENANT, self.see_tenant, self.drop_tenant),
+            (INGEST_JOB, self.see_ingest_job, self.drop_ingest_job),
+            (JOB, self.see_child, self.drop_job),
+            (POD, self.see_child, self.drop_pod),
         ):
-            kopf.on.event(*selector_key(kind), id=kind.plural, registry=registry)(self._proving(kind, see))
+            kopf.on.event(*selector_key(kind), id=kind.plural, registry=registry)(self._proving(kind, see, drop))
             kopf.index(*selector_key(kind), id=f"{kind.plural}-known", registry=registry)(self._remembering(kind))
 
     def _remembering(self, kind: Kind) -> Callable[..., Any]:
-        """As an index, because kopf runs no handler before all indexes have seen all listed objects.
+        """As an index, because kopf runs indexes before handlers, and no handler before all listed objects are indexed.
 
         So the first reconcile after a start already knows every Job and pod and does not ask for them. It indexes
         nothing: the memory is ours.
@@ -54,66 +57,70 @@ class Handlers:
             POD: self.watched.put_pod,
         }[kind]
 
-        async def remember(event: kopf.RawEvent, **_: Any) -> None:
-            body = dict(event["object"])
-            if event["type"] is None and _is_ours(kind, body):
-                put(body)
+        async def remember(body: kopf.Body, **_: Any) -> None:
+            manifest = dict(body)
+            if _is_ours(kind, manifest) and put(manifest):
+                self.news.add(manifest["metadata"]["uid"])
 
         return remember
 
-    def _proving(self, kind: Kind, see: Callable[[str | None, Manifest], None]) -> Callable[..., Any]:
+    def _proving(self, kind: Kind, see: See, drop: See) -> Callable[..., Any]:
         async def handle(event: kopf.RawEvent, **_: Any) -> None:
             self.freshness.prove(kind.plural)
             body = dict(event["object"])
-            if _is_ours(kind, body):
-                see(event["type"], body)
+            gone, uid = event["type"] == "DELETED", event["object"]["metadata"]["uid"]
+            if _is_ours(kind, body) and (gone or uid in self.news):
+                self.news.discard(uid)
+                (drop if gone else see)(body)
 
         return handle
 
     async def login(self, **_: Any) -> kopf.AiohttpSession:
-        return self.connection.to_kopf()
+        """A session of kopf's own: it closes it at its end, and again whenever it is refused."""
+        session = self.connection.open_session(self.freshness.trace())
+        return kopf.AiohttpSession(server=self.connection.url, aiohttp_session=session)
 
-    def see_tenant(self, change: str | None, body: Manifest) -> None:
-        uid, name = body["metadata"]["uid"], body["metadata"]["name"]
-        if change == "DELETED":
-            self.watched.drop_tenant(uid)
-            self.tenants.forget(uid)
-        elif self.watched.put_tenant(body) or change is None:
-            self.tenants.add(uid)
-        else:
-            return
-        for job in self.watched.waiting_jobs_of(name):
+    def see_tenant(self, body: Manifest) -> None:
+        self.tenants.add(body["metadata"]["uid"])
+        self._wake_jobs_of(body)
+
+    def drop_tenant(self, body: Manifest) -> None:
+        uid = body["metadata"]["uid"]
+        self.watched.drop_tenant(uid)
+        self.tenants.forget(uid)
+        self._wake_jobs_of(body)
+
+    def _wake_jobs_of(self, tenant: Manifest) -> None:
+        for job in self.watched.waiting_jobs_of(tenant["metadata"]["name"]):
             self.ingest_jobs.add(job)
 
-    def see_ingest_job(self, change: str | None, body: Manifest) -> None:
+    def see_ingest_job(self, body: Manifest) -> None:
+        self.ingest_jobs.add(body["metadata"]["uid"])
+
+    def drop_ingest_job(self, body: Manifest) -> None:
         uid = body["metadata"]["uid"]
-        if change == "DELETED":
-            self.watched.drop_ingest_job(uid)
-            self.ingest_jobs.forget(uid)
-        elif self.watched.put_ingest_job(body) or change is None:
-            self.ingest_jobs.add(uid)
+        self.watched.drop_ingest_job(uid)
+        self.ingest_jobs.forget(uid)
 
-    def see_job(self, change: str | None, body: Manifest) -> None:
-        if change == "DELETED":
-            self.watched.drop_job(body)
-            self.ingest_jobs.add(owner_uid(body))
-        elif self.watched.put_job(body) or change is None:
-            self.ingest_jobs.add(owner_uid(body))
+    def see_child(self, body: Manifest) -> None:
+        self.ingest_jobs.add(owner_uid(body))
 
-    def see_pod(self, change: str | None, body: Manifest) -> None:
-        if change == "DELETED":
-            self.watched.drop_pod(body)
-            self.ingest_jobs.add(owner_uid(body))
-        elif self.watched.put_pod(body) or change is None:
-            self.ingest_jobs.add(owner_uid(body))
+    def drop_job(self, body: Manifest) -> None:
+        self.watched.drop_job(body)
+        self.see_child(body)
+
+    def drop_pod(self, body: Manifest) -> None:
+        self.watched.drop_pod(body)
+        self.see_child(body)
 
 
 def _is_ours(kind: Kind, body: Manifest) -> bool:
     return kind in (TENANT, INGEST_JOB) or bool(owner_uid(body))
 
 
-async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-    """The traps: timeouts that let a dead connection be noticed, no lowering of limits that would deadlock indexes."""
+def build_settings() -> kopf.OperatorSettings:
+    """The traps: timeouts that let a dead connection be noticed, no limit of workers, which would deadlock indexes."""
+    settings = kopf.OperatorSettings()
     settings.peering.standalone = True
     settings.scanning.disabled = True
     settings.posting.enabled = False
@@ -130,3 +137,4 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     for kind in WATCHED:
         if kind not in (TENANT, INGEST_JOB):
             settings.watching.label_selectors[selector_key(kind)] = OWNER_UID_LABEL
+    return settings

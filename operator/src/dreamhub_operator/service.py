@@ -1,6 +1,7 @@
 """The running operator: queues, watches, poll and probes of one process, and their common end."""
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from dreamhub_operator.connection import Connection
 from dreamhub_operator.context import Context
 from dreamhub_operator.election import Election
 from dreamhub_operator.freshness import Freshness
-from dreamhub_operator.handlers import Handlers
+from dreamhub_operator.handlers import Handlers, build_settings
 from dreamhub_operator.progress import ProgressPoll
 from dreamhub_operator.queue import WorkQueue
 from dreamhub_operator.reconcile.ingest_job import reconcile_ingest_job
@@ -25,6 +26,19 @@ TENANT_WORKERS = 4
 INGEST_WORKERS = 16
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class StopSignal:
+    """SIGINT and SIGTERM as an event."""
+
+    event: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self) -> None:
+        """Handle the signals in this loop, whoever did before."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.event.set)
 
 
 @dataclass
@@ -44,10 +58,10 @@ class Service:
         self._tenants = WorkQueue(self._reconcile_tenant, TENANT_WORKERS)
         self._ingest_jobs = WorkQueue(self._reconcile_ingest_job, INGEST_WORKERS)
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: StopSignal) -> None:
         """Stand by until elected, then work until `stop` or the loss of the Lease, which raises LeaseLostError."""
         acquired = asyncio.create_task(self.election.acquire())
-        if not await _first(acquired, stop):
+        if not await _first(acquired, stop.event):
             return
         self._lead()
         work = [self.election.hold, self._tenants.run, self._ingest_jobs.run, self._poll().run]
@@ -70,7 +84,7 @@ class Service:
     def _poll(self) -> ProgressPoll:
         return ProgressPoll(self.context.watched, self.context.database, self._ingest_jobs.add)
 
-    async def _watch(self, stop: asyncio.Event) -> None:
+    async def _watch(self, stop: StopSignal) -> None:
         registry = kopf.OperatorRegistry()
         Handlers(
             watched=self.context.watched,
@@ -79,7 +93,12 @@ class Service:
             freshness=self.freshness,
             connection=self.connection,
         ).register(registry)
-        await kopf.operator(registry=registry, clusterwide=True, standalone=True, stop_flag=stop, memo=self.context)
+        others = asyncio.all_tasks()
+        tasks = await kopf.spawn_tasks(
+            registry=registry, settings=build_settings(), clusterwide=True, standalone=True, stop_flag=stop.event
+        )
+        stop.take()
+        await kopf.run_tasks(tasks, ignored=others)
 
     async def _reconcile_tenant(self, uid: str) -> float | None:
         return await self._guarded("Tenant", uid, self._tenant_step)

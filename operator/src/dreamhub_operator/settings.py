@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, Json, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -62,15 +62,15 @@ class Settings(BaseSettings):
     """host:port/database as workers reach it."""
     tenant_redis_address: str
     """host:port as workers reach it."""
-    egress: Json[tuple[EgressRule, ...]] = ()
+    egress: tuple[EgressRule, ...] = ()
     """What every worker needs: PostgreSQL, Redis, S3 and providers of models."""
 
     worker_image: str
     worker_build: str
     """Name of the build, kept on every chunk it writes."""
-    worker_resources: Json[WorkerResources] = WorkerResources()
+    worker_resources: WorkerResources = WorkerResources()
     image_pull_policy: str = "IfNotPresent"
-    image_pull_secrets: Json[tuple[str, ...]] = ()
+    image_pull_secrets: tuple[str, ...] = ()
 
     upload_limit_bytes: Annotated[int, Field(ge=1)] = 100 * 1024 * 1024
     """Largest original that a worker reads."""
