@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 
 ADMIN_PASSWORD = "throw-away"
@@ -36,10 +38,12 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def pick_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A free port below the range that outgoing connections take theirs from, so that none takes it meanwhile."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for_port(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -55,7 +59,10 @@ def wait_for_port(port: int, process: "subprocess.Popen[bytes]", log: Path) -> N
 
 @contextlib.contextmanager
 def run_server(command: Sequence[str], log: Path, port: int, stop: signal.Signals) -> Iterator[None]:
-    """Run until the block ends; the kernel stops the server when the test process itself is killed."""
+    """Run until the block ends; the kernel stops the server when the test process itself is killed.
+
+    The server listens when the block starts; what else it needs is the caller's to wait for.
+    """
     with log.open("wb") as output:
         process = subprocess.Popen(_die_with_parent(command, stop), stdout=output, stderr=output)
     try:
@@ -210,10 +217,28 @@ def run_s3(directory: Path) -> Iterator[S3Server]:
     }
     config = directory / "identities.json"
     config.write_text(json.dumps({"identities": [identity]}))
-    parts = [f"-{part}.port{kind}={pick_port()}" for part in ("master", "volume", "filer") for kind in ("", ".grpc")]
+    master = pick_port()
+    parts = [f"-{part}.port{kind}={pick_port()}" for part in ("volume", "filer") for kind in ("", ".grpc")]
+    parts += [f"-master.port={master}", f"-master.port.grpc={pick_port()}"]
     weed = Path(sys.executable).with_name("weed")
     command = [str(weed), "server", f"-dir={directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", *parts]
     command += [f"-s3.port={server.port}", f"-s3.port.grpc={pick_port()}", f"-s3.config={config}"]
     command += ["-volume.max=20", "-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-s3.iam=false"]
-    with run_server(command, directory / "log", server.port, signal.SIGTERM):
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # fixed ports by default: two servers would collide
+    with run_server(command, directory / "log", server.port, signal.SIGKILL):
+        _wait_until(lambda: _assign_volume(master))
         yield server
+
+
+def _assign_volume(master: int) -> None:
+    """The gateway listens before a volume can take a write."""
+    connection = HTTPConnection("127.0.0.1", master, timeout=5)
+    try:
+        connection.request("GET", "/dir/assign")
+        reply = connection.getresponse().read()
+    except OSError as error:
+        raise ServerError(f"the S3 master does not answer: {error}") from error
+    finally:
+        connection.close()
+    if b'"fid"' not in reply:
+        raise ServerError(f"S3 has no volume yet: {reply!r}")

@@ -147,7 +147,8 @@ async def test_parents_force_row_security_closed(database: Database, tenant: Ten
 
 async def test_superuser_login_is_refused(database: Database) -> None:
     with pytest.raises(ForbiddenError, match="sees past row security"):
-        await open_pool(database.server.superuser_url)
+        async with await open_pool(database.server.superuser_url):
+            pytest.fail("opened")
 
 
 async def test_other_databases_users_cannot_connect(database: Database) -> None:

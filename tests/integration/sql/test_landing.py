@@ -77,7 +77,7 @@ async def test_killed_between_batches_resumes_at_the_checkpoint(tenant: TenantLo
         transaction = conn.transaction()
         await transaction.start()
         await store(conn, tenant.keys, first, BOOK.chunks()[2:4])
-        conn.terminate()  # type: ignore[union-attr]  # a plain connection, not one of a pool
+        conn.terminate()
     async with connected(tenant.url) as conn:
         second = await claim(conn, tenant.keys, outcome.version_id)
         assert second.next_ordinal == 2

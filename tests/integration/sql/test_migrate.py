@@ -63,7 +63,7 @@ async def test_a_run_waits_for_the_lock_of_another(empty: Database) -> None:
             ):
                 await asyncio.sleep(0.01)
         assert not waiting.done()
-        holder.terminate()  # type: ignore[union-attr]  # a plain connection
+        holder.terminate()
         assert await waiting == 2
 
 

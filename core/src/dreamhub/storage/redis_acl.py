@@ -13,8 +13,6 @@ _COMMANDS = (
     "+ping",
     "+hello",
     "+auth",
-    "+client|setinfo",
-    "+client|setname",
     "+hget",
     "+hset",
     "+hincrby",

@@ -1,0 +1,99 @@
+import asyncio
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from dreamhub import names
+from dreamhub.errors import NotFoundError, TooLargeError, UnavailableError
+from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
+from tests.integration.servers import pick_port
+
+KEY = names.object_key("acme", "ver_x")
+
+
+async def read(store: ObjectStore, key: str) -> bytes:
+    return b"".join([piece async for piece in store.get_stream(key)])
+
+
+async def pieces(count: int, size: int) -> AsyncIterator[bytes]:
+    for number in range(count):
+        yield bytes([number % 256]) * size
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 1), (1, 10), (3, 7_000_000), (40, 300_000)])
+async def test_stream_comes_back_as_it_went(object_store: ObjectStore, count: int, size: int) -> None:
+    assert await object_store.put_stream(KEY, pieces(count, size)) == count * size
+    assert await read(object_store, KEY) == b"".join([piece async for piece in pieces(count, size)])
+
+
+async def test_refused_stream_leaves_no_object(object_store: ObjectStore) -> None:
+    """The API's size limit raises from inside the stream, also when parts were sent already."""
+
+    async def too_large() -> AsyncIterator[bytes]:
+        async for piece in pieces(12, 1_000_000):
+            yield piece
+        raise TooLargeError("the limit is 12 MB")
+
+    with pytest.raises(TooLargeError, match="12 MB"):
+        await object_store.put_stream("refused", too_large())
+    with pytest.raises(NotFoundError):
+        await read(object_store, "refused")
+
+
+async def test_deletion_is_repeatable(object_store: ObjectStore) -> None:
+    await object_store.put("a", b"1")
+    await object_store.put("b", b"2")
+    await object_store.delete()
+    assert await read(object_store, "a") == b"1"
+    await object_store.delete("a", "b", "never")
+    for key in ("a", "b"):
+        with pytest.raises(NotFoundError):
+            await read(object_store, key)
+
+
+async def test_presigned_urls_serve_one_object_without_a_key(object_store: ObjectStore) -> None:
+    await object_store.put(KEY, b"original")
+    url = await object_store.presign_get(KEY, 60)
+    assert await asyncio.to_thread(_fetch, url) == b"original"
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        await asyncio.to_thread(_fetch, url.replace("ver_x", "ver_y"))
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        await asyncio.to_thread(_fetch, url.split("?", maxsplit=1)[0])
+    put = await object_store.presign_put("written", 60)
+    await asyncio.to_thread(_fetch, put, b"by the worker")
+    assert await read(object_store, "written") == b"by the worker"
+
+
+def _fetch(url: str, body: bytes | None = None) -> bytes:
+    request = urllib.request.Request(url, data=body, method="PUT" if body else "GET")  # noqa: S310  # our own server
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310  # the same
+            content: bytes = reply.read()
+            return content
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
+
+
+async def test_bucket_is_made_once(s3_settings: ObjectStoreSettings) -> None:
+    store = ObjectStore(replace(s3_settings, bucket="another"))
+    with pytest.raises(UnavailableError):
+        await store.ping()
+    await store.ensure_bucket()
+    await store.ensure_bucket()
+    await store.ping()
+
+
+async def test_absent_store_is_unavailable(s3_settings: ObjectStoreSettings) -> None:
+    store = ObjectStore(replace(s3_settings, endpoint=f"http://127.0.0.1:{pick_port()}"))
+    with pytest.raises(UnavailableError):
+        await store.put(KEY, b"x")
+    with pytest.raises(UnavailableError):
+        await store.ensure_bucket()
+
+
+def test_settings_do_not_show_the_secret(s3_settings: ObjectStoreSettings) -> None:
+    assert s3_settings.secret_key not in repr(s3_settings)
