@@ -32,6 +32,8 @@ class Provider:
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     dimensions: int = DIMENSIONS
+    gate: asyncio.Semaphore | None = None
+    """Each embedding request takes one; without any left it waits."""
     plain_numbers: bool = False
     """Ignore the wish for base64, as some servers do."""
 
@@ -43,6 +45,8 @@ class Provider:
         body = await request.json()
         if (refusal := await self._note(request, body)) is not None:
             return refusal
+        if self.gate is not None:
+            await self.gate.acquire()
         data = [
             {"object": "embedding", "index": index, "embedding": self._encode(text)}
             for index, text in enumerate(body["input"])

@@ -26,7 +26,6 @@ async def objects() -> AsyncIterator[ObjectServer]:
 async def redis_url(tenant: TenantLogin, redis_server: RedisServer, redis_admin: Redis) -> str:
     """The tenant's own login."""
     password = secrets.token_hex(16)
-    return redis_server.url()
     await set_tenant_user(redis_admin, tenant.tenant, password)
     return redis_server.url(names.redis_user(tenant.tenant), password)
 

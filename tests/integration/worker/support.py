@@ -20,7 +20,7 @@ from aiohttp import web
 from dreamhub.domain.job_input import Build, InputDocument, InputText, JobInput
 from dreamhub.domain.progress import Progress
 from dreamhub.ids import new_id
-from dreamhub.llm.models import BUILTIN_EMBEDDING
+from dreamhub.llm.models import BUILTIN_EMBEDDING, DEFAULT_MODELS, ModelList
 from dreamhub.sql.connections import Pool
 from dreamhub.sql.documents import NewUpload, register_upload
 from dreamhub.sql.runs import fetch_run
@@ -107,7 +107,7 @@ class Rig:
         version_id = new_id("ver")
         return InputText(name=name, text=text, version_id=version_id, put_url=self.objects.url(version_id))
 
-    def mount(self, *items: InputDocument | InputText, **fields: Any) -> Mount:
+    def mount(self, *items: InputDocument | InputText, models: ModelList = DEFAULT_MODELS, **fields: Any) -> Mount:
         uid = str(uuid.uuid4())
         job = JobInput(
             tenant=self.tenant.tenant,
@@ -122,6 +122,7 @@ class Rig:
         folder = self.folder / uid
         folder.mkdir()
         files = {
+            "models.yaml": models.model_dump_json(by_alias=True),
             "job.json": job.model_dump_json(by_alias=True),
             "database-url": self.tenant.url,
             "redis-url": self.redis_url,
