@@ -47,5 +47,5 @@ class Upgrade:
             *(word for assignment in assignments for word in ("--set-string", assignment)),
             *(("--set", f"apiServer.service.nodePort={self.node_port}") if self.node_port else ()),
             *(word for setting in self.settings for word in ("--set", setting)),
-            *("--wait", "--timeout", f"{self.timeout_seconds}s"),
+            *("--wait", "--wait-for-jobs", "--timeout", f"{self.timeout_seconds}s"),
         ]
