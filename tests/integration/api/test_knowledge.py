@@ -1,0 +1,142 @@
+"""Search and answers over documents that a worker's own functions have stored, with the built-in model."""
+
+import hashlib
+
+import pytest
+import pytest_asyncio
+
+from dreamhub.domain.terms import TermIndex
+from dreamhub.ids import new_id
+from dreamhub.llm.embedding import Embedder, open_embedder
+from dreamhub.llm.models import BUILTIN_EMBEDDING, DEFAULT_MODELS
+from dreamhub.sql.documents import NewUpload, register_upload
+from dreamhub.sql.ingest import (
+    Chunk,
+    Claim,
+    EmbeddingSpace,
+    activate_version,
+    claim_version,
+    ensure_generation,
+    seal_chunks,
+    store_batch,
+)
+from tests.integration.api.platform import Caller, Tenant
+from tests.integration.sql.support import connected
+
+SPACE = EmbeddingSpace(BUILTIN_EMBEDDING, 256, "tokens-v1")
+HANDBOOK = (
+    ("Returns", "Goods may be returned within thirty days. The buyer pays the postage of a return."),
+    ("Warranty", "The warranty of the pump is 24 months from delivery. Wear parts are not covered by it."),
+    ("Cleaning", "Rinse the filter under running water every week. Never use soap on the filter."),
+)
+CHINESE = (
+    ("保修", "水泵的保修期为两年\uff0c自交货之日起计算。易损件不在保修范围内。"),
+    ("清洁", "每周用清水冲洗滤芯。请勿使用肥皂。"),
+)
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Embedder:
+    return open_embedder(DEFAULT_MODELS.find("embedding", BUILTIN_EMBEDDING))
+
+
+async def ingest(tenant: Tenant, embedder: Embedder, name: str, sections: tuple[tuple[str, str], ...]) -> str:
+    text = "\n".join(body for _, body in sections)
+    upload = NewUpload(
+        new_id("doc"), new_id("ver"), name, "text/markdown", len(text), hashlib.sha256(text.encode()).digest(), ("kb",)
+    )
+    chunks = []
+    for ordinal, (heading, body) in enumerate(sections):
+        start = text.index(body)
+        chunks.append(
+            Chunk(ordinal, body, name, (heading,), ordinal + 1, start, start + len(body), len(body) // 4, "tokens-v1")
+        )
+    vectors = (await embedder.embed([f"{chunk.heading_path[0]}\n{chunk.text}" for chunk in chunks])).vectors
+    async with connected(tenant.database_url) as conn:
+        outcome = await register_upload(conn, tenant.keys, upload)
+        generation = await ensure_generation(conn, SPACE)
+        claim = Claim(outcome.version_id, "pod", "1.0", generation)
+        claimed = await claim_version(conn, tenant.keys, claim)
+        await store_batch(conn, claimed, seal_chunks(tenant.keys, TermIndex(tenant.keys), claimed, chunks, vectors))
+        await activate_version(conn, claimed, pages=len(chunks), chunks=len(chunks))
+    return outcome.document_id
+
+
+@pytest_asyncio.fixture
+async def handbook(acme: Tenant, embedder: Embedder) -> str:
+    return await ingest(acme, embedder, "handbook.md", HANDBOOK)
+
+
+async def test_nothing_is_found_before_the_first_ingestion(caller: Caller) -> None:
+    found = await caller.ok("POST", "/search", json={"query": "warranty"})
+    assert (found["hits"], found["model"]) == ([], "builtin/wordllama-256")
+    answer = await caller.ok("POST", "/answers", json={"question": "How long is the warranty?"})
+    assert (answer["answered"], answer["citations"]) == (False, [])
+
+
+async def test_search_ranks_and_tells_where(caller: Caller, handbook: str) -> None:
+    found = await caller.ok("POST", "/search", json={"query": "warranty of the pump", "limit": 2})
+    best = found["hits"][0]
+    assert best["documentId"] == handbook
+    assert (best["documentName"], best["headingPath"], best["page"]) == ("handbook.md", ["Warranty"], 2)
+    assert best["text"] == HANDBOOK[1][1]
+    assert best["score"] > found["hits"][1]["score"]
+    assert len(found["hits"]) == 2
+
+
+async def test_filters(caller: Caller, handbook: str) -> None:
+    async def hits(**filters: object) -> int:
+        return len((await caller.ok("POST", "/search", json={"query": "filter", "filters": filters}))["hits"])
+
+    assert await hits(documents=[handbook]) == 3
+    assert await hits(tags=["kb"], mediaTypes=["text/markdown"]) == 3
+    assert await hits(documents=[new_id("doc")]) == 0
+    assert await hits(documents=[]) == 0
+    assert await hits(tags=["other"]) == 0
+    assert await hits(createdUntil="2020-01-01T00:00:00Z") == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "says"),
+    [
+        ("How long is the warranty of the pump?", "24 months"),
+        ("Who pays the postage of a return?", "buyer pays the postage"),
+        ("How often must the filter be rinsed?", "every week"),
+    ],
+)
+async def test_answer_cites_its_source(caller: Caller, handbook: str, question: str, says: str) -> None:
+    answer = await caller.ok("POST", "/answers", json={"question": question})
+    assert answer["answered"]
+    assert says in answer["answer"]
+    citation = answer["citations"][0]
+    assert citation["documentId"] == handbook
+    assert says in citation["quote"]
+    assert "[1]" in answer["answer"]
+    text = "\n".join(body for _, body in HANDBOOK)
+    assert text[citation["charStart"] : citation["charEnd"]] == citation["quote"]
+
+
+@pytest.mark.parametrize(
+    "question", ["What is the capital of France?", "Who won the football world cup?", "How do I reset my password?"]
+)
+async def test_no_answer_is_said_honestly(caller: Caller, handbook: str, question: str) -> None:
+    answer = await caller.ok("POST", "/answers", json={"question": question})
+    assert (answer["answered"], answer["citations"]) == (False, [])
+    assert answer["answer"] == "No answer was found in your documents."
+
+
+async def test_chinese(caller: Caller, acme: Tenant, embedder: Embedder) -> None:
+    document = await ingest(acme, embedder, "手册.md", CHINESE)
+    found = await caller.ok("POST", "/search", json={"query": "水泵保修期"})
+    assert found["hits"][0]["headingPath"] == ["保修"]
+    answer = await caller.ok("POST", "/answers", json={"question": "水泵的保修期是多久\uff1f"})
+    assert answer["citations"][0]["documentId"] == document
+    assert "两年" in answer["answer"]
+    assert "易损件" not in answer["answer"] or len(answer["citations"]) > 1
+
+
+async def test_strangers_find_nothing(caller: Caller, stranger: Caller, handbook: str) -> None:
+    assert (await stranger.ok("POST", "/search", json={"query": "warranty of the pump"}))["hits"] == []
+    body = {"query": "warranty", "filters": {"documents": [handbook]}}
+    assert (await stranger.ok("POST", "/search", json=body))["hits"] == []
+    assert len((await caller.ok("GET", f"/documents/{handbook}/chunks"))["items"]) == 3
