@@ -1,20 +1,23 @@
-"""Puts images of the Docker daemon into the nodes, only those that a node lacks, all in one archive."""
+"""Puts images of the Docker daemon into the nodes: only the images, and of them only the layers, that a node lacks."""
 
 import os
 import subprocess
-from collections.abc import Iterable
+import tarfile
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from hack.cluster.archive import write_layout
 from hack.cluster.daemon import Daemon, find_daemon
 from hack.cluster.errors import ClusterError, CommandError
 from hack.cluster.kind import Kind
 from hack.cluster.progress import Progress
 from hack.cluster.settings import Settings
 
-_CTR = ("ctr", "--namespace", "k8s.io", "images")
+_CTR = ("ctr", "--namespace", "k8s.io")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +46,18 @@ def load(settings: Settings, names: Iterable[str], progress: Progress) -> None:
     nodes = Kind("kind", settings, daemon).nodes() if daemon else []
     if daemon is None or not nodes:
         raise ClusterError("No cluster runs: `python -m hack.cluster up` makes one.")
-    images = [_inspect(daemon, name) for name in dict.fromkeys(names)]
-    plans = {node.name: plan_load(images, _present(daemon, node.name)) for node in nodes}
+    images = {name: _inspect(daemon, name) for name in names}
+    plans = {node.name: plan_load(images.values(), _present(daemon, node.name)) for node in nodes}
     for node, plan in plans.items():
         for image in plan.name:
-            daemon.docker("exec", node, *_CTR, "tag", "--force", image.identity, image.name)
-    wanted = {image.name: image for plan in plans.values() for image in plan.send}
+            daemon.docker("exec", node, *_CTR, "images", "tag", "--force", image.identity, image.name)
+    wanted = {name: image for name, image in images.items() if any(image in plan.send for plan in plans.values())}
     receivers = [node for node, plan in plans.items() if plan.send]
     if not wanted:
         progress.say(f"The nodes have all {len(images)} images already.")
         return
     with progress.stage(f"Load {', '.join(wanted)} into {', '.join(receivers)}"):
-        _send(daemon, list(wanted), receivers, settings.cache)
+        _send(daemon, wanted, receivers, settings.cache)
 
 
 def canonical_name(name: str) -> str:
@@ -93,27 +96,38 @@ def _inspect(daemon: Daemon, name: str) -> Image:
 
 
 def _present(daemon: Daemon, node: str) -> dict[str, str]:
-    return parse_listing(daemon.docker("exec", node, *_CTR, "ls"))
+    return parse_listing(daemon.docker("exec", node, *_CTR, "images", "ls"))
 
 
-def _send(daemon: Daemon, names: list[str], nodes: list[str], cache: Path) -> None:
-    """Save once, import everywhere at the same time."""
+def _send(daemon: Daemon, images: Mapping[str, Image], nodes: list[str], cache: Path) -> None:
+    """Save once, then import everywhere at the same time what each node lacks."""
     with TemporaryDirectory(dir=cache, prefix="load-") as folder, ThreadPoolExecutor(len(nodes)) as pool:
         archive = Path(folder, "images.tar")
-        daemon.docker("save", "--output", str(archive), *names)
-        list(pool.map(lambda node: _import(daemon, archive, node), nodes))
+        daemon.docker("save", "--output", str(archive), *images)
+        names: dict[str, set[str]] = {}
+        for image in images.values():
+            names.setdefault(image.identity, set()).add(image.name)
+        list(pool.map(lambda node: _import(daemon, archive, names, node), nodes))
 
 
-def _import(daemon: Daemon, archive: Path, node: str) -> None:
-    command = ["docker", "exec", "--privileged", "--interactive", node, *_CTR, "import", "--digests", "-"]
-    with archive.open("rb") as packed:
-        done = subprocess.run(
+def _import(daemon: Daemon, archive: Path, names: Mapping[str, set[str]], node: str) -> None:
+    present = set(daemon.docker("exec", node, *_CTR, "content", "ls", "--quiet").split())
+    command = ["docker", "exec", "--privileged", "--interactive", node, *_CTR, "images", "import", "-"]
+    with (
+        tarfile.open(archive) as source,
+        subprocess.Popen(
             command,
-            stdin=packed,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             env={**os.environ, **daemon.environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise CommandError(command, done.returncode, done.stderr)
+        ) as process,
+    ):
+        if process.stdin is None:
+            raise ClusterError("The import's input is not open.")
+        # An import that fails closes its end early; what it said is worth more than the broken pipe.
+        with suppress(BrokenPipeError), process.stdin as target:
+            write_layout(source, target, names, present)
+        said = process.stdout.read().decode(errors="replace") if process.stdout else ""
+    if process.returncode:
+        raise CommandError(command, process.returncode, said)
