@@ -1,10 +1,11 @@
--- The tenants' tables. Parents live here; each tenant's partitions carry the same names in the schema `t_<tenant>`, and
--- only the role of that name has grants on them. Nobody but the owner has a grant on a parent; should one ever be given,
--- forced row security is the second wall.
+-- The tenants' tables. Parents live here; each tenant's partitions carry the same names in the schema `t_<tenant>`,
+-- and only the role of that name has grants on them. Nobody but the owner has a grant on a parent; should one ever be
+-- given, forced row security is the second wall.
 --
--- Keys are composite with `tenant_id`, because unique and foreign keys see past row security. The id comes first, so that
--- the key serves look-ups inside a partition, where the tenant is the table. Foreign keys stand on the partitions (see
--- dreamhub.provision_tenant): one between parents would be checked through all partitions and lock them at every detach.
+-- Keys are composite with `tenant_id`, because unique and foreign keys see past row security. The id comes first, so
+-- that the key serves look-ups inside a partition, where the tenant is the table. Foreign keys stand on the partitions
+-- (see dreamhub.provision_partition): one between parents would be checked through all partitions and lock them at
+-- every detach.
 
 CREATE TABLE dreamhub.documents (
     tenant_id text NOT NULL,
@@ -82,7 +83,8 @@ CREATE TABLE dreamhub.chunks (
 ) PARTITION BY LIST (tenant_id);
 COMMENT ON TABLE dreamhub.chunks IS
     'No foreign keys: a batch locks its version row, which is checked once instead of once a row.';
-COMMENT ON COLUMN dreamhub.chunks.body_ct IS 'Text, title and heading path, encrypted; the row''s key is the associated data.';
+COMMENT ON COLUMN dreamhub.chunks.body_ct IS
+    'Text, title and heading path, encrypted; landing and ordinal are the associated data.';
 COMMENT ON COLUMN dreamhub.chunks.terms IS 'Keyed hashes of the words.';
 COMMENT ON COLUMN dreamhub.chunks.bm25 IS 'The term-frequency part of BM25 at the same hashes.';
 -- Scans compare vectors: they stay in the row. What scans skip goes beside it, and ciphertext does not compress.
@@ -106,7 +108,8 @@ CREATE TABLE dreamhub.index_generations (
     PRIMARY KEY (generation, tenant_id)
 ) PARTITION BY LIST (tenant_id);
 CREATE UNIQUE INDEX ON dreamhub.index_generations (tenant_id) WHERE active;
-COMMENT ON COLUMN dreamhub.index_generations.chunks IS 'Visible chunks; moved in the transactions that show or delete them.';
+COMMENT ON COLUMN dreamhub.index_generations.chunks IS
+    'Visible chunks; moved in the transactions that show or delete them.';
 
 -- Document frequencies, exact and by key. The planner's own statistics (most_common_elems) would need ANALYZE, which a
 -- tenant's role may not run, keep a thousand terms, and cost a text conversion for each search.
@@ -242,7 +245,9 @@ BEGIN
         RAISE EXCEPTION 'not a tenant name: a DNS label of at most 40 characters is needed'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF verifier IS NULL OR verifier !~ '^SCRAM-SHA-256\$[0-9]+:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]+=*:[A-Za-z0-9+/]+=*$' THEN
+    IF verifier IS NULL
+        OR verifier !~ '^SCRAM-SHA-256\$[0-9]+:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]+=*:[A-Za-z0-9+/]+=*$'
+    THEN
         RAISE EXCEPTION 'not a SCRAM-SHA-256 verifier: passwords are never passed to the database'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -262,6 +267,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION dreamhub.provision_tenant(text, text) IS
-    'Make or complete a tenant: role with this verifier, schema, partitions, grants. Repeating it changes nothing else.';
+    'Make or complete a tenant: a role with this verifier, schema, partitions, grants. Repeating it is safe.';
 REVOKE ALL ON FUNCTION dreamhub.provision_tenant(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION dreamhub.provision_tenant(text, text) TO dreamhub_operator;

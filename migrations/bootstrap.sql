@@ -1,5 +1,5 @@
--- Once per database, as a superuser connected to it (the embedded PostgreSQL runs it at first start; for an external one,
--- run it by psql). Everything after it is done by `dreamhub_owner`, which is no superuser. Safe to repeat.
+-- Once per database, as a superuser connected to it (the embedded PostgreSQL runs it at first start; for an external
+-- one, run it by psql). Everything after it is done by `dreamhub_owner`, which is no superuser. Safe to repeat.
 --
 -- It sets no passwords. Give each login one afterwards:
 --   ALTER ROLE dreamhub_owner PASSWORD '...';      the migration Job

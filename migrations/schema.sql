@@ -64,7 +64,9 @@ BEGIN
         RAISE EXCEPTION 'not a tenant name: a DNS label of at most 40 characters is needed'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF verifier IS NULL OR verifier !~ '^SCRAM-SHA-256\$[0-9]+:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]+=*:[A-Za-z0-9+/]+=*$' THEN
+    IF verifier IS NULL
+        OR verifier !~ '^SCRAM-SHA-256\$[0-9]+:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]+=*:[A-Za-z0-9+/]+=*$'
+    THEN
         RAISE EXCEPTION 'not a SCRAM-SHA-256 verifier: passwords are never passed to the database'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -84,7 +86,7 @@ BEGIN
 END
 $_$;
 ALTER FUNCTION dreamhub.provision_tenant(tenant text, verifier text) OWNER TO dreamhub_owner;
-COMMENT ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) IS 'Make or complete a tenant: role with this verifier, schema, partitions, grants. Repeating it changes nothing else.';
+COMMENT ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) IS 'Make or complete a tenant: a role with this verifier, schema, partitions, grants. Repeating it is safe.';
 CREATE FUNCTION dreamhub.tenant_tables() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -118,7 +120,7 @@ ALTER TABLE ONLY dreamhub.chunks ALTER COLUMN embedding SET STORAGE MAIN;
 ALTER TABLE ONLY dreamhub.chunks FORCE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.chunks OWNER TO dreamhub_owner;
 COMMENT ON TABLE dreamhub.chunks IS 'No foreign keys: a batch locks its version row, which is checked once instead of once a row.';
-COMMENT ON COLUMN dreamhub.chunks.body_ct IS 'Text, title and heading path, encrypted; the row''s key is the associated data.';
+COMMENT ON COLUMN dreamhub.chunks.body_ct IS 'Text, title and heading path, encrypted; landing and ordinal are the associated data.';
 COMMENT ON COLUMN dreamhub.chunks.terms IS 'Keyed hashes of the words.';
 COMMENT ON COLUMN dreamhub.chunks.bm25 IS 'The term-frequency part of BM25 at the same hashes.';
 CREATE TABLE dreamhub.document_versions (
@@ -267,7 +269,7 @@ ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN terms SET STORAGE EXTERNAL;
 ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN bm25 SET STORAGE MAIN;
 ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN embedding SET STORAGE MAIN;
 ALTER TABLE t_snapshot.chunks OWNER TO dreamhub_owner;
-COMMENT ON COLUMN t_snapshot.chunks.body_ct IS 'Text, title and heading path, encrypted; the row''s key is the associated data.';
+COMMENT ON COLUMN t_snapshot.chunks.body_ct IS 'Text, title and heading path, encrypted; landing and ordinal are the associated data.';
 COMMENT ON COLUMN t_snapshot.chunks.terms IS 'Keyed hashes of the words.';
 COMMENT ON COLUMN t_snapshot.chunks.bm25 IS 'The term-frequency part of BM25 at the same hashes.';
 CREATE TABLE t_snapshot.document_versions (

@@ -1,8 +1,8 @@
 import asyncio
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -57,25 +57,25 @@ async def test_deletion_is_repeatable(object_store: ObjectStore) -> None:
 async def test_presigned_urls_serve_one_object_without_a_key(object_store: ObjectStore) -> None:
     await object_store.put(KEY, b"original")
     url = await object_store.presign_get(KEY, 60)
-    assert await asyncio.to_thread(_fetch, url) == b"original"
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        await asyncio.to_thread(_fetch, url.replace("ver_x", "ver_y"))
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        await asyncio.to_thread(_fetch, url.split("?", maxsplit=1)[0])
+    assert await asyncio.to_thread(_fetch, url) == (200, b"original")
+    for other in (url.replace("ver_x", "ver_y"), url.split("?", maxsplit=1)[0]):
+        status, _ = await asyncio.to_thread(_fetch, other)
+        assert status == 403
     put = await object_store.presign_put("written", 60)
-    await asyncio.to_thread(_fetch, put, b"by the worker")
+    status, _ = await asyncio.to_thread(_fetch, put, b"by the worker")
+    assert status == 200
     assert await read(object_store, "written") == b"by the worker"
 
 
-def _fetch(url: str, body: bytes | None = None) -> bytes:
-    request = urllib.request.Request(url, data=body, method="PUT" if body else "GET")  # noqa: S310  # our own server
+def _fetch(url: str, body: bytes | None = None) -> tuple[int, bytes]:
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.netloc, timeout=10)
     try:
-        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310  # the same
-            content: bytes = reply.read()
-            return content
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise
+        connection.request("PUT" if body else "GET", f"{parts.path}?{parts.query}", body=body)
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    finally:
+        connection.close()
 
 
 async def test_bucket_is_made_once(s3_settings: ObjectStoreSettings) -> None:

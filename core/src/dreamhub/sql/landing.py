@@ -127,7 +127,8 @@ async def ensure_generation(conn: Connection, space: EmbeddingSpace) -> int:
         if active["chunks"] > 0:
             raise ConflictError(
                 f"the index holds vectors of {active['model']} ({active['dimensions']} dimensions), "
-                f"not of {space.model}; set the tenant's embedding model back to {active['model']}, or delete its documents first",
+                f"not of {space.model}; set the tenant's embedding model back to {active['model']}, "
+                "or delete its documents first",
                 code="EmbeddingModelChanged",
             )
         await conn.execute(_INDEX["retire_generation"], generation)

@@ -1,6 +1,7 @@
 """Structured logs: one JSON object a line, with the service and the trace id of the work at hand.
 
-Logs carry ids, counts, reasons and durations. They never carry content: no text, no file name, no question.
+Logs carry ids, counts, reasons and durations. They never carry content: no text, no file name, no question; therefore
+tracebacks come without local variables.
 """
 
 import logging
@@ -12,6 +13,7 @@ from contextvars import ContextVar
 from typing import Any, TextIO
 
 import structlog
+import structlog.tracebacks
 
 _trace_id: ContextVar[str | None] = ContextVar("dreamhub_trace_id", default=None)
 
@@ -30,7 +32,7 @@ def configure_logging(service: str, level: str = "INFO", stream: TextIO | None =
         structlog.stdlib.add_logger_name,
         _Origin(service),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.dict_tracebacks,
+        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
     ]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],

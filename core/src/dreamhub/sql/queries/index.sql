@@ -17,8 +17,8 @@ UPDATE index_generations SET active = false WHERE generation = $1
 UPDATE index_generations SET chunks = chunks + $2 WHERE generation = $1
 
 -- name: count_terms
--- Chunks of the landing $1 appear, those of the landings $2 go. In order of term, so that two activations that meet lock
--- the rows in one order.
+-- Chunks of the landing $1 appear, those of the landings $2 go. In order of term, so that two activations that meet
+-- lock the rows in one order.
 INSERT INTO term_counts AS t (term, chunks)
 SELECT term, sum(n)
 FROM (

@@ -8,9 +8,9 @@ FROM index_generations g
 WHERE g.active
 
 -- name: search_candidates
--- The nearest by vector and the best by BM25, each with both scores. Landings in flight are left out by id, so a document
--- appears at once and no join stands inside the candidate scans. Unless $6, the filter folds away when it is planned.
--- $1 embedding, $2 query's BM25 vector, $3 rarest terms, $4 candidates of each kind, $5 generation, $6 whether filtered,
+-- The nearest by vector and the best by BM25, each with both scores. Landings in flight are left out by id, so a
+-- document appears at once and no join stands inside the candidate scans. Unless $6, the filter folds away in planning.
+-- $1 embedding, $2 query's BM25 vector, $3 rarest terms, $4 candidates of each kind, $5 generation, $6 if filtered,
 -- $7 tags, $8 media types, $9 document ids, $10 created from, $11 created until
 WITH semantic AS (
     SELECT landing, ordinal
