@@ -26,7 +26,7 @@ from dreamhub_operator.reconcile.ingest_plan import (
 )
 from dreamhub_operator.reconcile.ingest_status import Finding, build_status, fail, pend
 from dreamhub_operator.reconcile.job_order import write_input
-from dreamhub_operator.reconcile.job_state import JobState, read_job
+from dreamhub_operator.reconcile.job_state import JobState, has_ended, read_job
 from dreamhub_operator.reconcile.quota_check import explain_refusal
 from dreamhub_operator.reconcile.statuses import build_patch
 from dreamhub_operator.watched import owner_uid
@@ -62,7 +62,7 @@ async def observe(context: Context, job: IngestJob) -> IngestObserved:
     try:
         if wants_documents(job, observed) and job.spec.source.documents is not None:
             documents = await context.database.resolve(view.name, job.spec.source.documents.ids)
-        if state is not None and (state.complete or state.failure is not None):
+        if state is not None and has_ended(state, observed.pods):
             run = await _last_word(context, view.name, uid) or run
     except TransientError as error:
         unavailable = IngestReason.DATABASE_UNAVAILABLE, error.message
@@ -84,7 +84,7 @@ def _view(tenant: Tenant) -> TenantView:
 
 
 async def _last_word(context: Context, tenant: str, uid: str) -> RunStatus | None:
-    """The run as it is now, when the Job is over: the poll may not have seen its last write yet."""
+    """The run as it is now, when a worker is over: the poll may not have seen its last write yet."""
     try:
         return (await context.database.fetch_runs(tenant, [uid])).get(uid)
     except NotFoundError:

@@ -82,7 +82,7 @@ def plan_ingest(job: IngestJob, observed: IngestObserved, now: datetime) -> Inge
         return _plan_after(job, observed, now)
     outcome = _outcome(observed)
     if outcome is not None:
-        return _finish(job, outcome)
+        return _finish(outcome)
     if observed.unavailable is not None:
         reason, message = observed.unavailable
         kept = run(reason, message, observed.run) if observed.run else pend(reason, message)
@@ -103,9 +103,8 @@ def _plan_after(job: IngestJob, observed: IngestObserved, now: datetime) -> Inge
     return IngestPlan(None, ("Finish",) if loose else (), left, keep_job_seconds=keep)
 
 
-def _finish(job: IngestJob, outcome: Finding) -> IngestPlan:
-    """Record the outcome now; what is left to do about the Job comes with the reconcile that this write causes."""
-    del job
+def _finish(outcome: Finding) -> IngestPlan:
+    """Record the outcome now; what is left to do about the Job comes with the next reconcile, at once."""
     return IngestPlan(outcome, again_seconds=0)
 
 
@@ -154,7 +153,7 @@ def _plan_start(job: IngestJob, observed: IngestObserved) -> IngestPlan:
         return IngestPlan(pend(IngestReason.TENANT_SUSPENDED, f"tenant {tenant.name} is suspended by its spec"))
     missing = _missing_documents(job, observed)
     if missing:
-        return _finish(job, fail(IngestReason.DOCUMENT_NOT_FOUND, _not_found(missing), None))
+        return _finish(fail(IngestReason.DOCUMENT_NOT_FOUND, _not_found(missing), None))
     return IngestPlan(pend(IngestReason.WAITING_FOR_POD, "the Job is created; its pod has not started"), ("CreateJob",))
 
 
@@ -174,7 +173,7 @@ def _not_found(missing: Sequence[str]) -> str:
 def _plan_watch(job: IngestJob, observed: IngestObserved, state: JobState, now: datetime) -> IngestPlan:
     if state.spec_hash != spec_hash(job):
         message = f"the Job {state.name} exists but was made for another spec; delete it, then create another IngestJob"
-        return _finish(job, fail(IngestReason.JOB_NAME_TAKEN, message, None))
+        return _finish(fail(IngestReason.JOB_NAME_TAKEN, message, None))
     if job.spec.suspend:
         actions: tuple[ActionKind, ...] = () if state.suspended else ("Suspend",)
         message = "spec.suspend is true; what is stored is kept, and false goes on from there"

@@ -65,14 +65,18 @@ def run(reason: IngestReason, message: str, status: RunStatus | None) -> Finding
 
 def progress_of(status: RunStatus) -> Finding:
     counts = status.progress.documents
-    return run(_STAGES[status.progress.stage], f"{counts.done + counts.failed} of {counts.total} documents", status)
+    return run(_STAGES[status.progress.stage], f"{counts.done + counts.failed} of {_count(counts.total)}", status)
 
 
 def succeed(status: RunStatus) -> Finding:
     counts = status.progress.documents
     unchanged = f", {counts.skipped} of them unchanged" if counts.skipped else ""
-    message = f"{counts.done} documents are searchable{unchanged}"
+    message = f"{_count(counts.done)} searchable{unchanged}"
     return Finding("Succeeded", IngestReason.INGESTED, message, status)
+
+
+def _count(documents: int) -> str:
+    return "1 document" if documents == 1 else f"{documents} documents"
 
 
 def fail(reason: IngestReason, message: str, status: RunStatus | None) -> Finding:

@@ -99,6 +99,11 @@ def _shorten(text: str) -> str:
     return flat if len(flat) <= _MESSAGE_LENGTH else flat[: _MESSAGE_LENGTH - 1] + "…"
 
 
+def has_ended(job: JobState, pods: Iterable[PodState]) -> bool:
+    """Whether a worker is over, so that its last word can be asked for. Pods tell it seconds before their Job does."""
+    return job.complete or job.failure is not None or any(pod.phase in {"Succeeded", "Failed"} for pod in pods)
+
+
 def find_trouble(pods: Iterable[PodState]) -> tuple[IngestReason, str] | None:
     """The trouble of a pod that has not ended, if any."""
     return next((pod.trouble for pod in pods if pod.trouble and pod.phase == "Pending"), None)
