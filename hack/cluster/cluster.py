@@ -175,6 +175,17 @@ def _wait_until_ready(settings: Settings, seconds: int) -> None:
         kubectl(settings, "--namespace", namespace, *wait, "pods", timeout=seconds + 10)
 
 
+def _is_ready(settings: Settings) -> bool:
+    """Whether the API server, every node and every system pod are Ready at this moment."""
+    if not answers(settings):
+        return False
+    try:
+        _wait_until_ready(settings, 0)
+    except ClusterError:
+        return False
+    return True
+
+
 def _answers_within(settings: Settings, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while not answers(settings):
@@ -219,7 +230,7 @@ class Status:
         shown += [f"node        {node.name}: {node.state}, image {node.image}" for node in self.nodes] or [
             "node        none"
         ]
-        shown += [f"API server  {'ready' if self.ready else 'does not answer'}"]
+        shown += [f"cluster     {'ready' if self.ready else 'not ready'}"]
         if self.ready:
             shown += [f"kubeconfig  {settings.kubeconfig}", f"port        http://127.0.0.1:{settings.port}"]
         return shown + [f"leftover    {line}" for line in self.leftovers]
@@ -233,4 +244,4 @@ def read_status(settings: Settings) -> Status:
         return Status("none answers", [], ready=False, leftovers=remaining)
     nodes = Kind("kind", settings, daemon).nodes()
     name = f"private, {daemon.host}" if daemon.host else "the machine's own"
-    return Status(name, nodes, ready=bool(nodes) and answers(settings), leftovers=[])
+    return Status(name, nodes, ready=bool(nodes) and _is_ready(settings), leftovers=[])

@@ -83,6 +83,8 @@ def daemon_configuration(settings: Settings, runtime_wrapper: Path | None) -> di
         "exec-root": str(settings.runtime / "exec"),
         "pidfile": str(settings.runtime / "docker.pid"),
         "cgroup-parent": f"/{settings.name}",
+        # The systemd driver would take only slices for a parent, and leave the cgroup to systemd.
+        "exec-opts": ["native.cgroupdriver=cgroupfs"],
         "storage-driver": "overlay2",
         "bridge": "none",
         "iptables": False,

@@ -20,6 +20,8 @@ from hack.cluster.settings import Settings
 _STOP_SECONDS = 20
 _KILL_SECONDS = 10
 _CGROUPS = Path("/sys/fs/cgroup")
+# Docker makes these wherever its other folders are, the last to mount it into nodes where the kernel has no modules.
+_EMPTY_FOLDERS = (Path("/run/docker/plugins"), Path("/run/docker"), Path("/lib/modules"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,9 @@ def clear(settings: Settings) -> None:
         Path("/proc/self/mountinfo").read_text(encoding="utf-8"), (str(settings.runtime),)
     ):
         shutil.rmtree(settings.runtime)
-    with suppress(OSError):  # Docker makes this folder to mount it into nodes where the kernel has no modules
-        Path("/lib/modules").rmdir()
+    for made_by_docker in _EMPTY_FOLDERS:
+        with suppress(OSError):  # it is in use, or was never made
+            made_by_docker.rmdir()
     remaining = find(settings).describe()
     if remaining:
         raise ClusterError("These things of an earlier cluster cannot be removed:\n  " + "\n  ".join(remaining))
