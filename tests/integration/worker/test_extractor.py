@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from dreamhub.errors import InvalidInputError
+from dreamhub.errors import InvalidInputError, UnavailableError
 from dreamhub_worker.extractor import ExtractionLimits, Extractor
 from tests.integration.worker.support import eventually
 
@@ -95,7 +95,7 @@ async def test_a_crash_is_the_documents_fault_and_the_next_one_is_read(
 
 
 async def test_a_document_that_takes_too_long_is_given_up(good: Path, stuck: Pipe) -> None:
-    async with Extractor(ExtractionLimits(wall_seconds=0.3)) as extractor:
+    async with Extractor(ExtractionLimits(wall_seconds=1)) as extractor:
         slow = child_of(extractor)
         assert await refusal(extractor, stuck.path) == "ExtractionTimeout"
         assert not is_alive(slow)
@@ -143,3 +143,10 @@ async def test_the_child_ends_with_its_worker() -> None:
     async with extractor:
         child = child_of(extractor)
     assert not is_alive(child)
+
+
+async def test_a_process_that_cannot_start_is_no_documents_fault(good: Path) -> None:
+    async with Extractor(ExtractionLimits(memory_bytes=2**70)) as extractor:
+        with pytest.raises(UnavailableError) as caught:
+            await extractor.extract(good, "text/plain")
+    assert caught.value.code == "ExtractorUnavailable"

@@ -13,9 +13,11 @@ from typing import Any, Self
 import orjson
 
 from dreamhub.domain.media_types import MediaType
-from dreamhub.errors import BugError, DreamHubError, InvalidInputError
+from dreamhub.errors import BugError, DreamHubError, InvalidInputError, UnavailableError
 from dreamhub_worker.extract.extracted import Extracted
 from dreamhub_worker.frames import receive_frame, send_frame
+
+_START_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,10 @@ class Extractor:
     def __init__(self, limits: ExtractionLimits | None = None) -> None:
         self._limits = limits or ExtractionLimits()
         self._child: Process | None = None
+        self._greeted = False
 
     async def __aenter__(self) -> Self:
-        self._child = await self._start()
+        self._child, self._greeted = await self._start(), False
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -45,11 +48,10 @@ class Extractor:
 
     async def extract(self, path: Path, media_type: MediaType) -> Extracted:
         """Raises InvalidInputError with the reason; a dead child counts as the document's fault, and is replaced."""
-        if self._child is None or self._child.returncode is not None:
-            self._child = await self._start()
+        child = await self._ready_child()
         try:
             async with asyncio.timeout(self._limits.wall_seconds):
-                answer = await self._ask(self._child, {"path": str(path), "type": media_type})
+                answer = await self._ask(child, {"path": str(path), "type": media_type})
         except TimeoutError as error:
             await self._stop()
             raise _timeout_error() from error
@@ -67,6 +69,20 @@ class Extractor:
             await self._stop()
         error = answer["error"]
         raise InvalidInputError(error["message"], code=error["code"])
+
+    async def _ready_child(self) -> Process:
+        """A child that has greeted: how long it takes to start is no document's fault."""
+        if self._child is None or self._child.returncode is not None:
+            self._child, self._greeted = await self._start(), False
+        if not self._greeted and self._child.stdout is not None:
+            try:
+                async with asyncio.timeout(_START_SECONDS):
+                    await receive_frame(self._child.stdout, self._limits.answer_bytes)
+            except (TimeoutError, asyncio.IncompleteReadError, ValueError) as error:
+                await self._stop()
+                raise UnavailableError("the extraction process does not start", code="ExtractorUnavailable") from error
+            self._greeted = True
+        return self._child
 
     async def _ask(self, child: Process, request: dict[str, Any]) -> bytes:
         if child.stdin is None or child.stdout is None:
