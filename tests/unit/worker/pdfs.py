@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterable
 
-import pypdfium2  # type: ignore[import-untyped]  # the package ships no types
+import pypdfium2
 from fpdf import FPDF
 
 BODY = 11

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import pypdfium2  # type: ignore[import-untyped]  # the package ships no types
+import pypdfium2
 from pypdfium2 import raw
 
 from dreamhub.errors import InvalidInputError, TooLargeError
