@@ -2,16 +2,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-from hack.chart.__main__ import CHART, find_differences, write_files
+from hack.chart.__main__ import find_differences, write_files
 from hack.chart.model import ChartValues
 from hack.chart.schema import build_schema, read_comments
+from tests.unit.chart.conftest import CHART
 
 VALUES = (CHART / "values.yaml").read_text()
-FREE_FORM = {"settings", "requests", "limits"}
-"""Maps whose keys are the user's."""
 
 
 def leaves(values: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -41,18 +39,16 @@ def test_the_schema_is_up_to_date() -> None:
     assert (CHART / "values.schema.json").read_text() == build_schema(VALUES)
 
 
-@pytest.fixture
-def chart(tmp_path: Path) -> Path:
-    (tmp_path / "files/crds").mkdir(parents=True)
-    return tmp_path
-
-
-def test_differences_are_missing_changed_and_left_over_files(chart: Path) -> None:
-    files = {chart / "files/crds/a.yaml": "a", chart / "README.md": "read me"}
-    write_files(files, chart)
-    assert find_differences(files, chart) == []
-    (chart / "README.md").write_text("changed")
-    (chart / "files/crds/b.yaml").write_text("b")
-    assert find_differences(files, chart) == ["README.md is out of date", "files/crds/b.yaml has no source"]
-    write_files(files, chart)
-    assert find_differences(files, chart) == []
+def test_differences_are_missing_changed_and_left_over_files(tmp_path: Path) -> None:
+    copies = tmp_path / "charts/dreamhub/files/crds"
+    files = {copies / "a.yaml": "a", tmp_path / "README.md": "read me"}
+    write_files(files, tmp_path)
+    assert find_differences(files, tmp_path) == []
+    (tmp_path / "README.md").write_text("changed")
+    (copies / "b.yaml").write_text("b")
+    assert find_differences(files, tmp_path) == [
+        "README.md is out of date",
+        "charts/dreamhub/files/crds/b.yaml has no source",
+    ]
+    write_files(files, tmp_path)
+    assert find_differences(files, tmp_path) == []
