@@ -5,14 +5,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from dreamhub_client.models import JobError, JobPhase, JobProgress
-from dreamhub_client.wire import Request, Wire
+from dreamhub_client.wire import INTEGRAL, Request, Wire
 
 
 class Position(Request):
     """The last message of a channel that the client has seen."""
 
     epoch: str
-    offset: Annotated[int, Field(ge=0)]
+    offset: Annotated[int, Field(ge=0), INTEGRAL]
 
 
 class ClientMessage(Request):

@@ -7,9 +7,10 @@ them, so that an older client reads a newer server.
 
 from typing import Annotated, Generic, Literal, Self, TypeVar
 
-from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from dreamhub_client.wire import (
+    INTEGRAL,
     MAX_HITS,
     MAX_IDS,
     MAX_INLINE_CHARACTERS,
@@ -179,12 +180,14 @@ class InlineSource(Request):
     text: Annotated[str, StringConstraints(min_length=1, max_length=MAX_INLINE_CHARACTERS)]
 
 
+def _only(given: str, absent: str) -> dict[str, JsonValue]:
+    return {"required": [given], "properties": {given: {"type": "object"}, absent: {"type": "null"}}}
+
+
 class JobSource(Request):
     """Exactly one of the fields."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"minProperties": 1, "maxProperties": 1},
-    )
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_only("documents", "inline"), _only("inline", "documents")]})
 
     documents: DocumentsSource | None = None
     inline: InlineSource | None = None
@@ -329,7 +332,7 @@ class SearchFilters(Request):
 
 class SearchRequest(Request):
     query: Query
-    limit: Annotated[int, Field(ge=1, le=MAX_HITS)] = 10
+    limit: Annotated[int, Field(ge=1, le=MAX_HITS), INTEGRAL] = 10
     filters: SearchFilters = SearchFilters()
 
 
@@ -360,7 +363,7 @@ class SearchResponse(Wire):
 
 class AnswerRequest(Request):
     question: Query
-    passages: Annotated[int, Field(ge=1, le=MAX_HITS)] = 8
+    passages: Annotated[int, Field(ge=1, le=MAX_HITS), INTEGRAL] = 8
     """How many chunks to retrieve and answer from."""
     filters: SearchFilters = SearchFilters()
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
 MAX_QUERY_CHARACTERS = 2_000
@@ -16,10 +16,21 @@ MAX_IDS = 500
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A document's name: what a person called the file. Never used as a path."""
 
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[^\s,\x00-\x1f\x7f]+$")]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[^,\x00-\x20\x7f-\xa0]+$")]
 JobName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 DocumentId = Annotated[str, StringConstraints(pattern=r"^doc_[0-9a-f]{32}$")]
-Query = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY_CHARACTERS, pattern=r"\S")]
+Query = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_QUERY_CHARACTERS, pattern=r"[^\x00-\x20\x7f-\xa0]")
+]
+
+
+def _read_integral(value: object) -> object:
+    """JSON knows one kind of number: `10.0` is an integer too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+INTEGRAL = BeforeValidator(_read_integral)
+"""Goes last in an Annotated integer, so that its bounds stay in the schema."""
 
 
 class Wire(BaseModel):

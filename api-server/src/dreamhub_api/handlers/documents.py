@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 from aiohttp import BodyPartReader, ClientError, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from dreamhub.errors import DreamHubError, InvalidInputError
 from dreamhub_api.calls import Call, NoBody, NoQuery, PageQuery, Reply, UploadQuery
@@ -111,7 +112,7 @@ async def _read_upload(call: Call[NoBody, UploadQuery]) -> Upload:
 async def _file_part(request: web.Request) -> BodyPartReader:
     try:
         part = await (await request.multipart()).next()
-    except (ValueError, ClientError) as error:
+    except (ValueError, ClientError, HttpProcessingError) as error:
         raise InvalidInputError("the form is not valid multipart/form-data", code="BadMultipart") from error
     if not isinstance(part, BodyPartReader) or part.name != "file":
         raise InvalidInputError("the form's first field must be `file`", code="BadMultipart")
@@ -135,7 +136,7 @@ async def _part_chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
     try:
         while chunk := await part.read_chunk(READ_BYTES):
             yield chunk
-    except (ClientError, ConnectionError, ValueError) as error:
+    except (ClientError, ConnectionError, ValueError, HttpProcessingError) as error:
         raise _interrupted() from error
 
 
