@@ -2,6 +2,36 @@ CREATE SCHEMA dreamhub;
 ALTER SCHEMA dreamhub OWNER TO dreamhub_owner;
 CREATE SCHEMA t_snapshot;
 ALTER SCHEMA t_snapshot OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.drop_tenant(tenant text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
+    AS $_$
+DECLARE
+    role_name text := 't_' || tenant;
+BEGIN
+    IF tenant IS NULL OR tenant !~ '^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$' THEN
+        RAISE EXCEPTION 'not a tenant name: a DNS label of at most 40 characters is needed'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('dreamhub.provision_tenant', 0));
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
+        -- No new login, and those that are there end: only a member with the role's rights may end them.
+        EXECUTE format('ALTER ROLE %I NOLOGIN', role_name);
+        EXECUTE format('GRANT %I TO dreamhub_owner WITH INHERIT TRUE, SET FALSE', role_name);
+        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = role_name;
+    END IF;
+    IF EXISTS (
+        SELECT FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
+        WHERE n.nspname = role_name AND r.rolname = 'dreamhub_owner'
+    ) THEN
+        EXECUTE format('DROP SCHEMA %I CASCADE', role_name);
+    END IF;
+    EXECUTE format('DROP ROLE IF EXISTS %I', role_name);
+END
+$_$;
+ALTER FUNCTION dreamhub.drop_tenant(tenant text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.drop_tenant(tenant text) IS 'Destroy a tenant: sessions, schema with all rows, role. An absent one is fine.';
 CREATE FUNCTION dreamhub.provision_partition(tenant text, name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -461,6 +491,8 @@ GRANT USAGE ON SCHEMA dreamhub TO dreamhub_api;
 GRANT USAGE ON SCHEMA dreamhub TO dreamhub_operator;
 GRANT USAGE ON SCHEMA t_snapshot TO t_snapshot;
 GRANT USAGE ON SCHEMA t_snapshot TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.drop_tenant(tenant text) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.drop_tenant(tenant text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.provision_partition(tenant text, name text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.provision_role(tenant text, verifier text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) FROM PUBLIC;

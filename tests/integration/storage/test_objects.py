@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from dreamhub import names
-from dreamhub.errors import NotFoundError, TooLargeError, UnavailableError
+from dreamhub.errors import BugError, NotFoundError, TooLargeError, UnavailableError
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from tests.integration.servers import pick_port
 
@@ -52,6 +52,17 @@ async def test_deletion_is_repeatable(object_store: ObjectStore) -> None:
     for key in ("a", "b"):
         with pytest.raises(NotFoundError):
             await read(object_store, key)
+
+
+async def test_prefix_is_emptied_and_its_neighbours_stay(object_store: ObjectStore) -> None:
+    for number in range(5):
+        await object_store.put(names.object_key("small", f"ver_{number}"), b"1")
+    await object_store.put(names.object_key("small-one", "ver_1"), b"1")
+    assert await object_store.delete_prefix(names.object_key("small", "")) == 5
+    assert await object_store.delete_prefix(names.object_key("small", "")) == 0
+    assert await read(object_store, names.object_key("small-one", "ver_1")) == b"1"
+    with pytest.raises(BugError):
+        await object_store.delete_prefix("")
 
 
 async def test_presigned_urls_serve_one_object_without_a_key(object_store: ObjectStore) -> None:

@@ -7,7 +7,8 @@ import os
 
 import asyncpg
 
-from dreamhub.errors import InvalidInputError
+from dreamhub import names
+from dreamhub.errors import InvalidInputError, NotFoundError, UnavailableError
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.queries import load_queries
 
@@ -39,6 +40,32 @@ async def provision_tenant(conn: Connection, tenant: str, verifier: str) -> None
         await conn.execute(_SQL["provision_tenant"], tenant, verifier)
     except asyncpg.InvalidParameterValueError as error:
         raise InvalidInputError(f"the tenant was not provisioned: {error}") from error
+
+
+async def drop_tenant(conn: Connection, tenant: str) -> None:
+    """Destroy sessions, schema with every row, and role. Idempotent: an absent tenant is fine.
+
+    Raises UnavailableError when a long transaction holds the tables: the next try may succeed.
+    """
+    try:
+        await conn.execute(_SQL["drop_tenant"], tenant)
+    except asyncpg.InvalidParameterValueError as error:
+        raise InvalidInputError(f"the tenant was not dropped: {error}") from error
+    except asyncpg.LockNotAvailableError as error:
+        raise UnavailableError(f"tables of tenant {tenant} are in use; the next try may succeed") from error
+
+
+async def count_documents(conn: Connection, tenant: str) -> int:
+    """Documents of a tenant, searchable or not. Raises NotFoundError when it has no schema."""
+    absent = NotFoundError(f"tenant {tenant} has no tables yet", code="TenantNotFound")
+    if not names.is_tenant_name(tenant):
+        raise absent
+    sql = _SQL["count_documents"].format(schema=f'"{names.database_role(tenant)}"')
+    try:
+        count: int = await conn.fetchval(sql)
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+        raise absent from error
+    return count
 
 
 async def fetch_tenants(conn: Connection) -> frozenset[str]:

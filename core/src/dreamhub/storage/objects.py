@@ -12,7 +12,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from dreamhub.errors import NotFoundError, UnavailableError
+from dreamhub.errors import BugError, NotFoundError, UnavailableError
 
 _PART_BYTES = 5 * 1024 * 1024
 """S3's smallest part: what one upload holds in memory, times the parts in flight."""
@@ -96,6 +96,18 @@ class ObjectStore:
             return
         with _translate_failures():
             await obstore.delete_async(self._store, list(keys))
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Delete every object whose key begins so; returns how many there were. An empty prefix is refused as a bug."""
+        if not prefix:
+            raise BugError("deleting by an empty prefix would empty the bucket")
+        deleted = 0
+        with _translate_failures():
+            async for listed in obstore.list(self._store, prefix=prefix, chunk_size=1000):
+                keys = [entry["path"] for entry in listed]
+                await obstore.delete_async(self._store, keys)
+                deleted += len(keys)
+        return deleted
 
     async def presign_get(self, key: str, expires_seconds: int) -> str:
         return await obstore.sign_async(self._store, "GET", key, timedelta(seconds=expires_seconds))

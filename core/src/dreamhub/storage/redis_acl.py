@@ -56,3 +56,14 @@ async def _execute(redis: Any, *command: str) -> None:
     """`redis` is Any because redis-py's raw command is untyped; its typed ones cannot pass a rule as it is."""
     with translate_failures():
         await redis.execute_command(*command)
+
+
+async def delete_tenant_keys(redis: Redis, tenant: str) -> int:
+    """Delete every key of a tenant; returns how many there were. Needs a login that may SCAN."""
+    if not names.is_tenant_name(tenant):
+        raise InvalidInputError(f"{tenant!r} is no tenant name")
+    deleted = 0
+    with translate_failures():
+        async for key in redis.scan_iter(match=f"{names.redis_prefix(tenant)}*", count=1000):
+            deleted += await redis.unlink(key)
+    return deleted
