@@ -11,7 +11,7 @@ from dreamhub.llm.models import BUILTIN_EMBEDDING, DEFAULT_MODELS, ModelSettings
 
 LIST = """
 models:
-  - {name: builtin/wordllama-256, kind: embedding, dimensions: 256, lexicalWeight: 0.7}
+  - {name: builtin/wordllama-256, kind: embedding, dimensions: 256, lexicalWeight: 0.4}
   - {name: small, kind: embedding, endpoint: "https://models.example/v1", dimensions: 1536, servedName: te-3-small}
   - {name: chat, kind: chat, endpoint: "https://models.example/v1"}
 """
@@ -31,7 +31,7 @@ def test_json_is_read_as_well() -> None:
 def test_without_a_list_there_are_the_offline_models(tmp_path: Path) -> None:
     assert load_models(None) is DEFAULT_MODELS
     assert load_models(tmp_path / "absent.yaml") is DEFAULT_MODELS
-    assert DEFAULT_MODELS.find("embedding", BUILTIN_EMBEDDING).lexical_weight == 0.7
+    assert DEFAULT_MODELS.find("embedding", BUILTIN_EMBEDDING).lexical_weight == 0.4
 
 
 @pytest.mark.parametrize(

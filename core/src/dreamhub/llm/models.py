@@ -74,7 +74,7 @@ class ModelList(BaseModel):
 
 DEFAULT_MODELS = ModelList(
     models=(
-        ModelSettings(name=BUILTIN_EMBEDDING, kind="embedding", dimensions=256, lexical_weight=0.7),
+        ModelSettings(name=BUILTIN_EMBEDDING, kind="embedding", dimensions=256, lexical_weight=0.4),
         ModelSettings(name=BUILTIN_CHAT, kind="chat"),
     )
 )
