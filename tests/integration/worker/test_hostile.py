@@ -142,3 +142,15 @@ async def test_another_model_than_the_tenants_fails_every_document(rig: Rig) -> 
     progress = await rig.progress(mount)
     assert (progress.state, progress.documents.failed) == ("Failed", 2)
     assert {error.reason for error in progress.errors} == {"EmbeddingModelChanged"}
+
+
+async def test_an_original_of_another_size_than_registered_is_not_read(rig: Rig) -> None:
+    item = await rig.upload("a.txt", b"some words")
+    rig.objects.objects[item.version_id] = b"some"
+    mount = rig.mount(item)
+
+    assert await rig.run(mount) == 75
+
+    [error] = (await rig.progress(mount)).errors
+    assert (error.error_class, error.reason) == ("Transient", "ObjectStoreUnavailable")
+    assert await rig.count("SELECT count(*) FROM chunks") == 0
