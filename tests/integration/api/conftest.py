@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest_asyncio
+import yaml
 
 from dreamhub.sql.connections import Connection
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
@@ -34,7 +35,7 @@ async def cluster(http: aiohttp.ClientSession) -> AsyncIterator[Cluster]:
         try:
             api = Api(http, plane.url)
             await wait_ready(api, plane)
-            await install_crds(api, CRDS)
+            await install_crds(api, [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))])
             cluster = Cluster(api)
             await cluster.prepare()
             yield cluster

@@ -1,8 +1,9 @@
 """What waits to be sent, and what a board remembers."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -10,9 +11,11 @@ from dreamhub.crd.ingest_job import IngestJob as Resource
 from dreamhub.domain.progress import Progress
 from dreamhub.errors import NotFoundError
 from dreamhub.storage.progress import Position
+from dreamhub_api.auth.principal import Principal
 from dreamhub_api.hub.board import KEPT_CHANGES, Board
 from dreamhub_api.hub.channels import Channel, job_channel, parse_channel
-from dreamhub_api.hub.outbox import Frame, Outbox, SlowReaderError
+from dreamhub_api.hub.connection import Connection
+from dreamhub_api.hub.outbox import MAX_BYTES, Frame, Outbox, SlowReaderError
 from dreamhub_api.hub.subscription import Subscription
 from dreamhub_api.views import job_update, job_view
 
@@ -159,3 +162,30 @@ class TestJobUpdate:
         view = job_view(resource(phase="Running", reason="Chunking"))
         assert view.progress.stage == "Chunking"
         assert view.created_at == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Socket:
+    """A WebSocket whose peer never reads."""
+
+    def __init__(self) -> None:
+        self.closed: list[tuple[int, bytes]] = []
+
+    async def close(self, *, code: int, message: bytes, drain: bool) -> None:
+        assert not drain  # waiting for a peer that does not read would keep its memory
+        self.closed.append((code, message))
+
+
+async def test_slow_reader_is_told_to_come_back() -> None:
+    socket: Any = Socket()
+    connection = Connection(socket, Principal("acme", "jane", frozenset({"read"}), 0.0), cast("Any", None))
+    for _ in range(MAX_BYTES // 1000 + 5):
+        connection.send(Frame("x" * 1000))
+    await until_closed(socket)
+    assert socket.closed == [(1013, b"too slow; resume from your last offset")]
+    assert connection.reason == "slow"
+
+
+async def until_closed(socket: Socket) -> None:
+    async with asyncio.timeout(5):
+        while not socket.closed:
+            await asyncio.sleep(0)
