@@ -73,6 +73,16 @@ def test_modules_that_one_is_told_to_run_exist(page: Page) -> None:
     assert [module for module in run if importlib.util.find_spec(module) is None] == []
 
 
+def test_decisions_are_numbered_once_and_listed() -> None:
+    folder = ROOT / "docs/adr"
+    records = sorted(path for path in folder.glob("*.md") if path.name != "README.md")
+    numbers = [int(path.name[:4]) for path in records]
+    assert numbers == list(range(1, len(records) + 1))
+    assert [path.name for path in records if not path.read_text().startswith(f"# {path.name[:4]} ")] == []
+    listed = re.findall(r"^\| \[(\d{4})\]\((\d{4}-.*\.md)\)", (folder / "README.md").read_text(), re.MULTILINE)
+    assert listed == [(path.name[:4], path.name) for path in records]
+
+
 def test_every_page_is_reachable_from_the_readme() -> None:
     """A page that nothing links to is a page that nobody reads, or corrects."""
     pages = {page.path: page for page in PAGES}
