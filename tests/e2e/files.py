@@ -20,6 +20,7 @@ class BadFile:
     code: str
     words: str
     late: bool = False
+    media_type: str | None = None
 
 
 def encrypted_pdf() -> bytes:
@@ -52,7 +53,7 @@ BAD_FILES = (
     BadFile("program.txt", b"\x7fELF\x02\x01\x01" + bytes(64), "ExecutableFile", "executables are never accepted"),
     BadFile("installer.pdf", b"MZ" + bytes(128), "ExecutableFile", "a Windows executable"),
     BadFile("archive.md", b"PK\x03\x04" + bytes(64), "ArchiveFile", "unpack it"),
-    BadFile("table.csv", b"a,b\n1,2\n", "UnsupportedType", "supported are"),
+    BadFile("table.csv", b"a,b\n1,2\n", "UnsupportedType", "supported are", media_type="text/csv"),
     BadFile("blank.pdf", pdf_without_pages(), "EmptyDocument", "the PDF has no pages", late=True),
     BadFile("locked.pdf", encrypted_pdf(), "EncryptedPDF", "save it without a password", late=True),
     BadFile(

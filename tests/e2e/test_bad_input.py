@@ -18,7 +18,7 @@ from dreamhub_client.models import DocumentsSource, IngestJobCreate, JobSource
 from tests.e2e.files import BAD_FILES, MEGABYTE, BadFile
 from tests.e2e.kube import Kube
 from tests.e2e.tenants import JOB_SECONDS, Tenant, new_name, open_tenant
-from tests.e2e.traces import NOTHING, find_traces
+from tests.e2e.traces import find_traces
 
 EARLY = [file for file in BAD_FILES if not file.late]
 LATE = [file for file in BAD_FILES if file.late]
@@ -37,16 +37,18 @@ async def victim(kube: Kube, server: str) -> AsyncIterator[Tenant]:
 
 @pytest.mark.parametrize("file", EARLY, ids=stem)
 async def test_refused_at_upload(victim: Tenant, file: BadFile) -> None:
+    before = await find_traces(victim)
     with pytest.raises(ApiError) as refused:
-        await victim.client.upload_document(upload_bytes(file.name, file.content))
+        await victim.client.upload_document(upload_bytes(file.name, file.content, media_type=file.media_type))
     assert refused.value.code == file.code
     assert file.words in refused.value.message
     assert refused.value.status in {400, 415}
-    assert await find_traces(victim) == NOTHING
+    assert await find_traces(victim) == before
 
 
 @pytest.mark.parametrize("file", EARLY, ids=stem)
 async def test_refused_by_the_cli(victim: Tenant, file: BadFile, tmp_path: Path) -> None:
+    before = await find_traces(victim)
     path = tmp_path / file.name
     path.write_bytes(file.content)
     done = await victim.cli("upload", str(path), "--wait")
@@ -55,12 +57,13 @@ async def test_refused_by_the_cli(victim: Tenant, file: BadFile, tmp_path: Path)
     assert done.out == ""
     as_json = json.loads((await victim.cli("upload", str(path), "--json")).out)
     assert (as_json["refused"][0]["code"], as_json["documents"], as_json["jobs"]) == (file.code, [], [])
-    assert await find_traces(victim) == NOTHING
+    assert await find_traces(victim) == before
 
 
 @pytest.mark.parametrize("file", LATE, ids=stem)
 async def test_refused_by_the_worker(victim: Tenant, file: BadFile) -> None:
     """What only a parser can know: told by the job, in REST and in the status, with the same words."""
+    before = await find_traces(victim)
     document = await victim.upload(file.name, file.content)
     job = await victim.client.create_ingest_job(
         IngestJobCreate(source=JobSource(documents=DocumentsSource(ids=(document.id,))))
@@ -79,7 +82,7 @@ async def test_refused_by_the_worker(victim: Tenant, file: BadFile) -> None:
     assert (stored.active_version, stored.state, stored.chunks) == (None, "failed", 0)
     assert [chunk async for chunk in victim.client.iterate_chunks(document.id)] == []
     await victim.client.delete_document(document.id)
-    assert await find_traces(victim) == NOTHING
+    assert await find_traces(victim) == before
 
 
 @pytest.mark.parametrize("file", LATE, ids=stem)
@@ -122,6 +125,7 @@ async def test_one_bad_document_does_not_spoil_the_others(victim: Tenant) -> Non
 
 
 async def test_file_above_the_limit_is_refused_before_it_is_stored(victim: Tenant, tmp_path: Path) -> None:
+    before = await find_traces(victim)
     path = tmp_path / "huge.txt"
     with path.open("wb") as file:
         for _ in range(200):
@@ -132,11 +136,12 @@ async def test_file_above_the_limit_is_refused_before_it_is_stored(victim: Tenan
     done = await victim.cli("upload", str(path))
     assert done.code == 5
     assert "(TooLarge)" in done.err
-    assert await find_traces(victim) == NOTHING
+    assert await find_traces(victim) == before
 
 
 async def test_file_that_hides_its_size_is_cut_at_the_limit(victim: Tenant) -> None:
     """A chunked request announces nothing: the server must count."""
+    before = await find_traces(victim)
     token = await create_token(victim.access)
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -147,7 +152,7 @@ async def test_file_that_hides_its_size_is_cut_at_the_limit(victim: Tenant) -> N
     url = f"{victim.server}/api/v1/documents?name=endless.txt"
     async with aiohttp.ClientSession() as session, session.post(url, data=pieces(), headers=headers) as answer:
         assert (answer.status, (await answer.json())["code"]) == (413, "TooLarge")
-    assert await find_traces(victim) == NOTHING
+    assert await find_traces(victim) == before
 
 
 async def test_text_above_the_limit_of_an_object_is_refused_by_the_cluster(victim: Tenant) -> None:

@@ -26,7 +26,7 @@ async def test_upload_wait_search_ask(tenant: Tenant) -> None:
     assert done.code == 0, done
     found = await tenant.cli("search", "what disturbs the ammonium reading in brackish water?")
     assert found.code == 0
-    assert f"{EXPECTED.document}, page 10" in found.out
+    assert f"{EXPECTED.document}, page 9" in found.out
     asked = await tenant.cli("ask", QUESTION)
     assert "eight hours" in asked.out
     assert f"[1] {EXPECTED.document}, page {EXPECTED.page}" in asked.out

@@ -130,7 +130,7 @@ async def test_nobody_reaches_our_api_server_or_another_tenant(worker: Pod, stra
 async def test_privileged_pod_is_refused(tenant: Tenant) -> None:
     manifest = pod_manifest("root", "x", {})
     manifest["spec"]["securityContext"]["runAsUser"] = 0
-    manifest["spec"]["containers"][0]["securityContext"]["privileged"] = True
+    manifest["spec"]["containers"][0]["securityContext"] = {"privileged": True}
     words = await tenant.kube.refuse(manifest)
     assert "violates PodSecurity" in words
 

@@ -12,7 +12,7 @@ from tests.e2e.kube import SYSTEM, Kube, eventually
 from tests.e2e.tenants import READY_SECONDS, Tenant, new_name, open_tenant, remove, tenant_manifest
 
 SECONDS = 240
-LONG_MEGABYTES = 12
+LONG_MEGABYTES = 5
 OPERATOR = "app.kubernetes.io/component=operator"
 API = "app.kubernetes.io/component=api-server"
 

@@ -55,7 +55,7 @@ async def test_document_is_read_back_as_it_was(tenant: Tenant) -> None:
     assert [chunk.ordinal for chunk in chunks] == list(range(len(chunks)))
     assert len(chunks) == stored.chunks
     assert "ferry leaves pier 8" in " ".join(chunk.text for chunk in chunks)
-    versions = [version async for version in tenant.client.iterate_versions(document.id)]
+    versions = await tenant.client.fetch_versions(document.id)
     assert [(version.number, version.state) for version in versions] == [(1, "active")]
 
 
@@ -103,7 +103,7 @@ async def test_unanswerable_question_is_not_answered(kube: Kube, server: str) ->
 async def test_deleted_document_is_gone_everywhere(tenant: Tenant) -> None:
     document = await tenant.add(f"{new_name('gone')}.md", "The zeppelin museum closes at noon.")
     key = object_key(tenant.name, document.latest_version)
-    assert await list_objects(tenant.kube, key) == (key,)
+    assert key in await list_objects(tenant.kube, f"tenants/{tenant.name}/")
     await tenant.client.delete_document(document.id)
     with pytest.raises(NotFoundError):
         await tenant.client.fetch_document(document.id)
@@ -112,7 +112,7 @@ async def test_deleted_document_is_gone_everywhere(tenant: Tenant) -> None:
     assert document.id not in {hit.document_id for hit in await tenant.search("zeppelin museum", 20)}
     with pytest.raises(NotFoundError):
         await tenant.client.delete_document(document.id)
-    assert await list_objects(tenant.kube, key) == ()
+    assert key not in await list_objects(tenant.kube, f"tenants/{tenant.name}/")
 
 
 async def test_job_made_by_rest_is_the_one_kubectl_sees(tenant: Tenant) -> None:

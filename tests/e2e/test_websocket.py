@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 
 from dreamhub_client.kube import create_token
-from dreamhub_client.models import IngestJobCreate, InlineSource, JobSource
+from dreamhub_client.models import DocumentsSource, IngestJobCreate, InlineSource, JobSource
+from tests.e2e.files import long_text
 from tests.e2e.tenants import JOB_SECONDS, Tenant, new_name
 
 RECEIVE_SECONDS = JOB_SECONDS
@@ -36,8 +37,15 @@ async def start_job(tenant: Tenant) -> str:
     return (await tenant.client.create_ingest_job(IngestJobCreate(source=source))).name
 
 
+async def start_longer_job(tenant: Tenant) -> str:
+    """One that announces its progress more than once."""
+    document = await tenant.upload(f"{new_name('ws')}.txt", long_text(1, seed=5))
+    source = JobSource(documents=DocumentsSource(ids=(document.id,)))
+    return (await tenant.client.create_ingest_job(IngestJobCreate(source=source))).name
+
+
 async def test_snapshot_then_deltas_then_resumption(tenant: Tenant) -> None:
-    job = await start_job(tenant)
+    job = await start_longer_job(tenant)
     channel = f"job:{tenant.name}/{job}"
     async with open_socket(tenant) as socket:
         await socket.send_json({"op": "subscribe", "channel": channel})
@@ -52,19 +60,22 @@ async def test_snapshot_then_deltas_then_resumption(tenant: Tenant) -> None:
     assert percents == sorted(percents)
     offsets = [message["offset"] for message in seen]
     assert offsets == sorted(offsets)
+    assert offsets[-1] > 1, "progress came live and not only with the end"
 
-    last = seen[-1]
+    halfway = next(message for message in seen if message["epoch"])
     async with open_socket(tenant) as socket:
-        since = {"epoch": last["epoch"], "offset": last["offset"]}
+        since = {"epoch": halfway["epoch"], "offset": halfway["offset"]}
         await socket.send_json({"op": "subscribe", "channel": channel, "since": since})
-        again = await receive(socket)
-        assert again["recovered"] is True
-        await socket.send_json({"op": "unsubscribe", "channel": channel})
+        again = [await receive(socket)]
+        assert again[0]["recovered"] is True
+        while again[-1]["offset"] < offsets[-1]:
+            again.append(await receive(socket))
+        assert [message["offset"] for message in again] == list(range(halfway["offset"] + 1, offsets[-1] + 1))
+        assert again[-1]["data"]["phase"] == "Succeeded"
         await socket.send_json({"op": "subscribe", "channel": channel, "since": {"epoch": "other", "offset": 1}})
-        while (again := await receive(socket))["type"] != "snapshot":
+        while (lost := await receive(socket))["type"] != "snapshot":
             pass
-        assert again["recovered"] is False
-        assert again["data"]["phase"] == "Succeeded"
+        assert (lost["recovered"], lost["data"]["phase"]) == (False, "Succeeded")
 
 
 async def test_board_shows_a_new_job_and_its_deletion(tenant: Tenant) -> None:
@@ -84,7 +95,7 @@ async def test_foreign_job_is_refused_like_an_absent_one(tenant: Tenant, rival: 
     job = await start_job(tenant)
     refusals = []
     async with open_socket(rival) as socket:
-        for channel in (f"job:{tenant.name}/{job}", f"job:{tenant.name}/no-such-job", f"job:{rival.name}/{job}"):
+        for channel in (f"job:{tenant.name}/{job}", f"job:{tenant.name}/no-such-job", "job:no-such-tenant/x"):
             await socket.send_json({"op": "subscribe", "channel": channel})
             message = await receive(socket)
             refusals.append((message["type"], message["code"], message["message"]))

@@ -35,9 +35,6 @@ class Traces:
     objects: tuple[str, ...]
 
 
-NOTHING = Traces(0, 0, 0, ())
-
-
 async def ask_database(kube: Kube, statement: str) -> str:
     """One value, as the database's superuser sees it."""
     psql = ("psql", "--dbname", "dreamhub", "--tuples-only", "--no-align", "--command", statement)

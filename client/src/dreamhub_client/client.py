@@ -96,8 +96,10 @@ class Client:
         """The pieces of the document as they are searched, in reading order."""
         return self._iterate(f"{_document_path(document_id)}/chunks", ChunkPage)
 
-    def iterate_versions(self, document_id: str) -> AsyncIterator[DocumentVersion]:
-        return self._iterate(f"{_document_path(document_id)}/versions", DocumentVersionPage)
+    async def fetch_versions(self, document_id: str) -> tuple[DocumentVersion, ...]:
+        """All versions, the newest first."""
+        call = Call("GET", f"{_document_path(document_id)}/versions")
+        return (await self._transport.read(call, DocumentVersionPage)).items
 
     # Ingest jobs
 
