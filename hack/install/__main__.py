@@ -5,19 +5,22 @@ does so for one image and leaves the others as the release has them.
 """
 
 import argparse
+import fcntl
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hack.cluster.cluster import ensure_tool, kubectl
 from hack.cluster.command import run
 from hack.cluster.errors import ClusterError, CommandError
-from hack.cluster.settings import NODE_PORT
+from hack.cluster.settings import NODE_PORT, Settings
 from hack.images.dockerfile import DockerfileError
 from hack.images.prepare import Images
 from hack.images.tags import TARGETS, MissingSourceError
 from hack.install.diagnosis import describe_pods
-from hack.install.release import Upgrade
+from hack.install.release import RELEASE, Upgrade
 
 _NAMESPACE_MANIFEST = """
 apiVersion: v1
@@ -47,13 +50,43 @@ def install(images: Images, arguments: argparse.Namespace) -> None:
         values=arguments.values,
         settings=arguments.set,
     )
-    with progress.stage("Install with Helm and wait until all is ready"):
+    with only_one(settings), progress.stage("Install with Helm and wait until all is ready"):
+        forget_killed_operation(settings, namespace)
         try:
             run(upgrade.command(helm), environment={"KUBECONFIG": str(settings.kubeconfig)})
         except CommandError as error:
-            pods = json.loads(kubectl(settings, "--namespace", namespace, "get", "pods", "--output", "json"))
-            raise ClusterError("\n".join([str(error), *describe_pods(pods)])) from error
+            raise ClusterError("\n".join([str(error), *_explain(settings, namespace)])) from error
     progress.say(f"DreamHub is ready at http://127.0.0.1:{settings.port} after {progress.seconds:.1f} s")
+
+
+@contextmanager
+def only_one(settings: Settings) -> Iterator[None]:
+    """Installations on one cluster wait for each other: Helm would refuse the second."""
+    with (settings.cache / "install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def forget_killed_operation(settings: Settings, namespace: str) -> None:
+    """Remove the record that a killed Helm left; with it, Helm says for ever that another operation is in progress."""
+    pending = "pending-install,pending-upgrade,pending-rollback"
+    selector = f"owner=helm,name={RELEASE},status in ({pending})"
+    kubectl(settings, "--namespace", namespace, "delete", "secret", "--selector", selector, "--ignore-not-found")
+
+
+def _explain(settings: Settings, namespace: str) -> list[str]:
+    """What each pod that is not ready waits for, and the end of its log."""
+    pods = json.loads(kubectl(settings, "--namespace", namespace, "get", "pods", "--output", "json"))
+    lines: list[str] = []
+    for name, reasons in describe_pods(pods).items():
+        lines.append(f"pod {name}: {reasons}")
+        # A container that has not started has no log.
+        with suppress(ClusterError):
+            log = kubectl(
+                settings, "--namespace", namespace, "logs", name, "--all-containers", "--prefix", "--tail", "3"
+            )
+            lines += [f"  {line}" for line in log.splitlines()]
+    return lines
 
 
 def main() -> int:

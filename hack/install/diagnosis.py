@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def describe_pods(pods: Mapping[str, Any]) -> list[str]:
-    """One line for each pod of a PodList that is neither ready nor done: what it waits for."""
-    found = ((pod["metadata"]["name"], list(_reasons(pod))) for pod in pods.get("items", ()))
-    return [f"pod {name}: {'; '.join(reasons)}" for name, reasons in found if reasons]
+def describe_pods(pods: Mapping[str, Any]) -> dict[str, str]:
+    """Name of each pod of a PodList that is neither ready nor done, with what it waits for."""
+    found = {pod["metadata"]["name"]: "; ".join(_reasons(pod)) for pod in pods.get("items", ())}
+    return {name: reasons for name, reasons in found.items() if reasons}
 
 
 def _reasons(pod: Mapping[str, Any]) -> Iterator[str]:
