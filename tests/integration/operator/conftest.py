@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ import pytest_asyncio
 import yaml
 from redis.asyncio import Redis
 
+from dreamhub.crd.definitions import DEFINITIONS, build_crd
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from tests.integration.conftest import Database
 from tests.integration.operator.control_plane import (
@@ -61,7 +62,7 @@ async def api(control_plane: ControlPlane) -> AsyncIterator[Api]:
     async with aiohttp.ClientSession() as session:
         api = Api(session, control_plane.url)
         await wait_ready(api, control_plane)
-        await install_crds(api, ROOT / "crds")
+        await install_crds(api, [build_crd(definition) for definition in DEFINITIONS])
         await _install_rights(api)
         yield api
 
@@ -109,13 +110,21 @@ class OperatorProcess:
     log: Path
     port: int
     process: "subprocess.Popen[bytes] | None" = None
-    offsets: list[int] = field(default_factory=list)
+
+    async def fetch(self, path: str) -> str:
+        """What the probe server answers."""
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self.port}{path}") as response:
+            return await response.text()
 
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dreamhub_operator"], env=self.environment, stdout=log, stderr=log
             )
+
+    def ensure(self) -> None:
+        if self.process is None or self.process.poll() is not None:
+            self.start()
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)
@@ -129,23 +138,44 @@ class OperatorProcess:
         return self.process.wait(timeout=30)
 
 
+@dataclass(frozen=True)
+class Stores:
+    """The servers that the operator logs in to."""
+
+    database: Database
+    redis: RedisServer
+    s3: ObjectStoreSettings
+
+
+@pytest.fixture(scope="session")
+def stores(
+    database: Database, redis_server: RedisServer, s3_settings: ObjectStoreSettings, object_store: ObjectStore
+) -> Stores:
+    return Stores(database, redis_server, s3_settings)
+
+
 @pytest_asyncio.fixture(scope="session")
-async def operator_environment(
-    api: Api,
-    control_plane: ControlPlane,
-    database: Database,
-    redis_server: RedisServer,
-    s3_settings: ObjectStoreSettings,
-    object_store: ObjectStore,
-    tmp_path_factory: pytest.TempPathFactory,
+async def operator_token(api: Api) -> str:
+    path = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{ACCOUNT}/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 86400}}
+    token: str = (await api.ok("POST", path, request))["status"]["token"]
+    return token
+
+
+@pytest.fixture(scope="session")
+def operator_environment(
+    operator_token: str, control_plane: ControlPlane, stores: Stores, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
+    """What the chart gives the operator's container."""
     folder = tmp_path_factory.mktemp("operator")
+    config = yaml.safe_load(control_plane.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": operator_token}
     files = {
-        "database-url": database.url("dreamhub_operator"),
-        "redis-url": redis_server.url(),
-        "access-key": s3_settings.access_key,
-        "secret-key": s3_settings.secret_key,
-        "kubeconfig": await _kubeconfig(api, control_plane),
+        "database-url": stores.database.url("dreamhub_operator"),
+        "redis-url": stores.redis.url(),
+        "access-key": stores.s3.access_key,
+        "secret-key": stores.s3.secret_key,
+        "kubeconfig": yaml.safe_dump(config),
     }
     for name, text in files.items():
         (folder / name).write_text(text)
@@ -157,12 +187,12 @@ async def operator_environment(
         "DREAMHUB_POD_NAME": "operator-0",
         "DREAMHUB_DATABASE_URL_FILE": str(folder / "database-url"),
         "DREAMHUB_REDIS_URL_FILE": str(folder / "redis-url"),
-        "DREAMHUB_S3_ENDPOINT": s3_settings.endpoint,
-        "DREAMHUB_S3_BUCKET": s3_settings.bucket,
-        "DREAMHUB_S3_REGION": s3_settings.region,
+        "DREAMHUB_S3_ENDPOINT": stores.s3.endpoint,
+        "DREAMHUB_S3_BUCKET": stores.s3.bucket,
+        "DREAMHUB_S3_REGION": stores.s3.region,
         "DREAMHUB_S3_CREDENTIALS_DIR": str(folder),
-        "DREAMHUB_TENANT_DATABASE_ADDRESS": f"127.0.0.1:{database.server.port}/dreamhub",
-        "DREAMHUB_TENANT_REDIS_ADDRESS": f"127.0.0.1:{redis_server.port}",
+        "DREAMHUB_TENANT_DATABASE_ADDRESS": f"127.0.0.1:{stores.database.server.port}/dreamhub",
+        "DREAMHUB_TENANT_REDIS_ADDRESS": f"127.0.0.1:{stores.redis.port}",
         "DREAMHUB_EGRESS": json.dumps(egress),
         "DREAMHUB_WORKER_IMAGE": "dreamhub/worker:test",
         "DREAMHUB_WORKER_BUILD": "test",
@@ -171,28 +201,29 @@ async def operator_environment(
     }
 
 
-async def _kubeconfig(api: Api, plane: ControlPlane) -> str:
-    path = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{ACCOUNT}/token"
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 86400}}
-    token = (await api.ok("POST", path, request))["status"]["token"]
-    config = yaml.safe_load(plane.kubeconfig.read_text())
-    config["users"][0]["user"] = {"token": token}
-    return yaml.safe_dump(config)
+@pytest.fixture
+def operator(operator_process: OperatorProcess) -> OperatorProcess:
+    """Running, whatever the test before did to it."""
+    operator_process.ensure()
+    return operator_process
 
 
-@pytest_asyncio.fixture
-async def operator(
-    operator_environment: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[OperatorProcess]:
+@pytest.fixture(scope="session")
+def operator_process(
+    operator_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
+    """One for all tests."""
     port = pick_port()
     environment = {**operator_environment, "DREAMHUB_METRICS_PORT": str(port)}
-    process = OperatorProcess(environment, tmp_path / "operator.log", port)
-    process.start()
+    process = OperatorProcess(environment, tmp_path_factory.mktemp("log") / "operator.log", port)
+    process.ensure()
     yield process
-    if process.process is not None and process.process.poll() is None:
-        process.stop()
+    process.ensure()
+    code = process.stop()
     text = process.log.read_text()
-    print(text[:9000], text[-6000:])  # noqa: T201 - pytest shows it when the test has failed
+    print(text[:5000], text[-10000:])  # noqa: T201 - pytest shows it when a test has failed
+    assert code == 0
+    assert "exc_type" not in text
     assert "Traceback" not in text
 
 

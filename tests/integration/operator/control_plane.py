@@ -115,15 +115,16 @@ def start_control_plane(folder: Path) -> ControlPlane:
 
 
 class Api:
-    """The administrator's view of the API server, with plain dictionaries."""
+    """The API server with plain dictionaries, as the administrator or whoever the token belongs to."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, token: str = ADMIN_TOKEN) -> None:
         self.session = session
         self.url = url
+        self.token = token
 
     async def call(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> tuple[int, Any]:
         data = None if body is None else json.dumps(body)
-        headers = {"Content-Type": kind, "Authorization": f"Bearer {ADMIN_TOKEN}"}
+        headers = {"Content-Type": kind, "Authorization": f"Bearer {self.token}"}
         async with self.session.request(method, self.url + path, data=data, headers=headers, ssl=False) as response:
             text = await response.text()
             return response.status, json.loads(text) if text.startswith("{") else text
@@ -156,11 +157,9 @@ async def wait_ready(api: Api, plane: ControlPlane) -> None:
     raise AssertionError((plane.folder / "kube-apiserver.log").read_text()[-3000:])
 
 
-async def install_crds(api: Api, folder: Path) -> None:
+async def install_crds(api: Api, manifests: list[dict[str, Any]]) -> None:
     """Create the CRDs and wait until they are served."""
-    paths = sorted(folder.glob("*.yaml"))
-    for path in paths:
-        manifest = yaml.safe_load(path.read_text())
+    for manifest in manifests:
         name = manifest["metadata"]["name"]
         await api.apply(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}", manifest)
         await _wait_established(api, name)

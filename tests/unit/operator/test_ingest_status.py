@@ -63,14 +63,20 @@ def test_errors_are_listed_with_their_class() -> None:
 
 def test_an_unchanged_status_needs_no_write() -> None:
     first = build_status(ingest_job(), WAITING, "ij-1", NOW)
-    again = build_status(ingest_job(dump_status(first)), WAITING, "ij-1", NOW + timedelta(minutes=1))
-    assert build_patch(first, again) == {}
+    job = ingest_job(dump_status(first))
+    again = build_status(job, WAITING, "ij-1", NOW + timedelta(minutes=1))
+    assert build_patch(job.status, again) == {}
+
+
+def test_a_default_that_was_never_written_is_written() -> None:
+    patch = build_patch(ingest_job().status, build_status(ingest_job(), WAITING, None, NOW))
+    assert (patch["phase"], patch["observedGeneration"]) == ("Pending", 1)
 
 
 def test_a_patch_removes_what_is_gone() -> None:
     running = build_status(ingest_job(), progress_of(run_status(eta_seconds=9)), "ij-1", NOW)
-    done = build_status(ingest_job(dump_status(running)), succeed(run_status("Succeeded")), "ij-1", NOW)
-    patch = build_patch(running, done)
+    job = ingest_job(dump_status(running))
+    patch = build_patch(job.status, build_status(job, succeed(run_status("Succeeded")), "ij-1", NOW))
     assert patch["progress"]["etaSeconds"] is None
     assert patch["phase"] == "Succeeded"
     assert "build" not in patch

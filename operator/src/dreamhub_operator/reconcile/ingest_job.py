@@ -28,7 +28,7 @@ from dreamhub_operator.reconcile.ingest_status import Finding, build_status, fai
 from dreamhub_operator.reconcile.job_order import write_input
 from dreamhub_operator.reconcile.job_state import JobState, has_ended, read_job
 from dreamhub_operator.reconcile.quota_check import explain_refusal
-from dreamhub_operator.reconcile.statuses import build_patch
+from dreamhub_operator.reconcile.statuses import build_patch, fence
 from dreamhub_operator.watched import owner_uid
 
 log = structlog.get_logger()
@@ -190,7 +190,7 @@ async def write_status(context: Context, job: IngestJob, finding: Finding) -> No
     patch = build_patch(job.status, status)
     if not patch:
         return
-    body = {"metadata": {"uid": job.metadata.uid}, "status": patch}
+    body = {"metadata": fence(job.metadata), "status": patch}
     try:
         answer = await context.cluster.patch(_key(job), body, subresource="status")
     except NotFoundError:

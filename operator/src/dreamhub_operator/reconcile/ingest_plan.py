@@ -181,7 +181,8 @@ def _plan_watch(job: IngestJob, observed: IngestObserved, state: JobState, now: 
     actions = ("Resume",) if state.suspended else ()
     if now.timestamp() - state.signed_at > RENEW_SECONDS:
         actions = (*actions, "RenewInput")
-    return IngestPlan(_watch_finding(observed, state, now), actions, RETRY_SECONDS)
+    waiting = not observed.pods and not state.active and not is_overdue(state, now)
+    return IngestPlan(_watch_finding(observed, state, now), actions, STARTING_SECONDS if waiting else RETRY_SECONDS)
 
 
 def _watch_finding(observed: IngestObserved, state: JobState, now: datetime) -> Finding:

@@ -20,7 +20,7 @@ from dreamhub_operator.desired.ownership import owner_selector
 from dreamhub_operator.desired.quota import build_limits, build_quota
 from dreamhub_operator.kinds import SECRET, TENANT, TENANT_CHILDREN, Manifest
 from dreamhub_operator.reconcile.ledger import Ledger
-from dreamhub_operator.reconcile.statuses import build_patch
+from dreamhub_operator.reconcile.statuses import build_patch, fence
 from dreamhub_operator.reconcile.tenant_plan import (
     FINALIZER,
     Action,
@@ -230,7 +230,7 @@ async def write_tenant_status(context: Context, tenant: Tenant, status: TenantSt
     patch = build_patch(tenant.status, status)
     if patch:
         key = ObjectKey(TENANT, tenant.metadata.name)
-        body = {"metadata": {"uid": tenant.metadata.uid}, "status": patch}
+        body = {"metadata": fence(tenant.metadata), "status": patch}
         context.watched.put_tenant(await context.cluster.patch(key, body, subresource="status"))
 
 
