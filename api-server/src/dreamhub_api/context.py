@@ -29,7 +29,7 @@ from dreamhub_api.cluster import resources
 from dreamhub_api.cluster.kubernetes import KubernetesApi
 from dreamhub_api.cluster.watch_cache import WatchCache
 from dreamhub_api.hub.hub import Hub
-from dreamhub_api.metrics import build_metrics
+from dreamhub_api.metrics import Metrics, build_metrics
 from dreamhub_api.services.answers import AnswerService
 from dreamhub_api.services.bundle import Services
 from dreamhub_api.services.documents import DocumentsService
@@ -61,6 +61,10 @@ class Caches:
     def find_keys(self, tenant: str) -> DataKeys | None:
         return (self.keys.get((self.namespace, names.KEYS_SECRET)) or {}).get(tenant)
 
+    def measure(self, metrics: Metrics) -> None:
+        for kind, cache in (("Tenant", self.tenants), ("IngestJob", self.jobs), ("Secret", self.keys)):
+            metrics.watch_age.labels(kind).set_function(cache.age_seconds)
+
     def synced(self) -> bool:
         return self.tenants.synced and self.jobs.synced and self.keys.synced
 
@@ -81,7 +85,9 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     authenticator = await _open_authenticator(settings, resources.Cluster(api), caches, stack)
     models = Models(load_models(settings.models_file))
     stack.push_async_callback(models.close)
+    await models.warm()
     metrics = build_metrics()
+    caches.measure(metrics)
     sessions = Sessions(stores.pool, caches.find_keys)
     jobs = IngestJobsService(resources.Cluster(api), caches.jobs, sessions, stores.redis)
     search = SearchService(sessions, models, caches.find_tenant, metrics)

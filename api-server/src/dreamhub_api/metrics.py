@@ -15,6 +15,7 @@ class Metrics:
     ws_connections: Gauge
     ws_closed: Counter
     uploaded_bytes: Counter
+    watch_age: Gauge
 
 
 def build_metrics() -> Metrics:
@@ -37,6 +38,9 @@ def build_metrics() -> Metrics:
         ws_connections=Gauge("dreamhub_ws_connections", "Open WebSocket connections", registry=registry),
         ws_closed=Counter(
             "dreamhub_ws_closed_total", "WebSocket connections closed, by reason", ("reason",), registry=registry
+        ),
+        watch_age=Gauge(
+            "dreamhub_watch_age_seconds", "Since the cluster was last heard of, by kind", ("kind",), registry=registry
         ),
         uploaded_bytes=Counter("dreamhub_uploaded_bytes_total", "Bytes of documents accepted", registry=registry),
     )

@@ -91,6 +91,9 @@ class Cluster:
         token: str = (await self.api.ok("POST", path, body))["status"]["token"]
         return token
 
+    async def set_chat_model(self, tenant: str, model: str) -> None:
+        await self.api.merge(f"{GROUP}/tenants/{tenant}", {"spec": {"models": {"chat": model}}})
+
     async def make_tenant(self, name: str, keys: DataKeys) -> str:
         """Everything that the operator makes for a tenant in Kubernetes; returns its owner's token."""
         namespace = names.namespace(name)

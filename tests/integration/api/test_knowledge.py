@@ -1,7 +1,9 @@
 """Search and answers over documents that a worker's own functions have stored, with the built-in model."""
 
 import hashlib
+from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -20,7 +22,10 @@ from dreamhub.sql.ingest import (
     seal_chunks,
     store_batch,
 )
-from tests.integration.api.platform import Caller, Tenant
+from dreamhub_api.settings import Settings
+from tests.integration.api.conftest import ready_caller
+from tests.integration.api.platform import Caller, Cluster, Tenant, run_server, until
+from tests.integration.llm.provider_server import run_provider
 from tests.integration.sql.support import connected
 
 SPACE = EmbeddingSpace(BUILTIN_EMBEDDING, 256, "tokens-v1")
@@ -140,3 +145,40 @@ async def test_strangers_find_nothing(caller: Caller, stranger: Caller, handbook
     body = {"query": "warranty", "filters": {"documents": [handbook]}}
     assert (await stranger.ok("POST", "/search", json=body))["hits"] == []
     assert len((await caller.ok("GET", f"/documents/{handbook}/chunks"))["items"]) == 3
+
+
+async def test_answer_by_the_tenants_language_model(  # noqa: PLR0913, PLR0917 - the parts of a platform
+    http: aiohttp.ClientSession,
+    settings: Settings,
+    cluster: Cluster,
+    acme: Tenant,
+    handbook: str,
+    tmp_path: Path,
+) -> None:
+    """Configured, not coded: an entry in the platform's model list and its name in the tenant."""
+    async with run_provider() as provider:
+        models = tmp_path / "models.yaml"
+        models.write_text(
+            "models:\n"
+            "  - {name: builtin/wordllama-256, kind: embedding, dimensions: 256, lexicalWeight: 0.5}\n"
+            f"  - {{name: test-chat, kind: chat, endpoint: '{provider.endpoint}'}}\n"
+        )
+        await cluster.set_chat_model(acme.name, "test-chat")
+        async with run_server(settings.model_copy(update={"models_file": models})) as url:
+            caller = await ready_caller(http, url, acme)
+            answer = await caller.ok("POST", "/answers", json={"question": "How long may goods be returned?"})
+    assert (answer["answer"], answer["model"]) == ("Thirty days [1].", "test-chat")
+    assert answer["citations"][0]["documentId"] == handbook
+    prompt = provider.requests[-1]["messages"]
+    assert "thirty days" in prompt[1]["content"]
+    assert prompt[1]["content"].endswith("How long may goods be returned?")
+
+
+async def test_model_that_is_not_listed(caller: Caller, cluster: Cluster, acme: Tenant, handbook: str) -> None:
+    await cluster.set_chat_model(acme.name, "gone-model")
+
+    async def refused() -> bool:
+        status, problem = await caller.call("POST", "/answers", json={"question": "warranty?"})
+        return (status, problem.get("code")) == (409, "ModelMissing")
+
+    await until(refused, "the server knows of the change")

@@ -16,7 +16,7 @@ from tests.integration.api.conftest import MakeTenant, ready_caller
 from tests.integration.api.platform import run_server, until
 from tests.integration.servers import pick_port
 
-MAX_RSS_MEBIBYTES = 160
+MAX_RSS_MEBIBYTES = 200
 
 
 def environment(settings: Settings, port: int) -> dict[str, str]:

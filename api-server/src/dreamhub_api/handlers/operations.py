@@ -2,6 +2,7 @@
 
 from aiohttp import WSCloseCode, hdrs, web
 
+from dreamhub.errors import UnavailableError
 from dreamhub.telemetry.metrics import render
 from dreamhub_api.auth.principal import Principal, require
 from dreamhub_api.dispatch import SERVICES, TENANT
@@ -18,8 +19,11 @@ async def healthz(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
+    """Names each part that is not ready and why."""
     faults = await find_faults(request.app[SERVICES].checks)
-    return web.json_response({"ready": not faults, "faults": faults}, status=503 if faults else 200)
+    if faults:
+        raise UnavailableError("; ".join(f"{name}: {fault}" for name, fault in faults.items()), code="NotReady")
+    return web.Response(text="ok\n")
 
 
 async def metrics(request: web.Request) -> web.Response:

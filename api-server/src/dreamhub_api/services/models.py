@@ -34,6 +34,12 @@ class Models:
                 self._chats[name] = await asyncio.to_thread(open_chat, settings)
             return self._chats[name]
 
+    async def warm(self) -> None:
+        """Load the built-in embedding models, so that no caller waits for it."""
+        for settings in self._catalogue.models:
+            if settings.kind == "embedding" and settings.builtin:
+                await self.embedder(settings.name)
+
     async def close(self) -> None:
         for embedder in self._embedders.values():
             await embedder.close()
