@@ -167,6 +167,14 @@ def test_the_embedded_servers_let_in_the_platform_and_tenants_only(render: Rende
     }
 
 
+def test_a_changed_migration_job_is_another_job(render: Render) -> None:
+    """A Job cannot be changed, and a killed upgrade may have made one under the revision that the next one gets."""
+    (first,) = [name for kind, name in render() if kind == "Job"]
+    assert ("Job", first) in render()
+    assert ("Job", first) not in render(logLevel="DEBUG")
+    assert ("Job", first) not in render(image={"tag": "2"})
+
+
 def test_a_digest_wins_over_a_tag_and_the_registry_goes_in_front(render: Render) -> None:
     digest = f"sha256:{'0' * 64}"
     objects = render(image={"registry": "r.example/x", "tag": "9"}, worker={"image": {"digest": digest}})
