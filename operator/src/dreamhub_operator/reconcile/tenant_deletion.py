@@ -43,7 +43,7 @@ def find_blockers(tenant: Tenant, observed: DeletionObserved) -> tuple[str, ...]
     if tenant.spec.deletion_policy != "Block":
         return foreign
     documents = (
-        (f"it has {observed.documents} documents; delete them, or set spec.deletionPolicy to Erase or Retain",)
+        (f"it has {observed.documents} document(s); delete them, or set spec.deletionPolicy to Erase or Retain",)
         if observed.documents
         else ()
     )
