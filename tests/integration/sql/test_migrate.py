@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from dreamhub.errors import ConflictError, UnavailableError
-from dreamhub.sql.migrate import Migration, load_migrations, migrate_up, wait_for_schema
-from dreamhub.sql.schema import SCHEMA_HEAD, fetch_schema_version
+from dreamhub.sql.migrate import Migration, connect_in_time, load_migrations, migrate_up, wait_for_schema
+from dreamhub.sql.schema import SCHEMA_HEAD, SCHEMA_MIN, fetch_schema_version
 from tests.integration.conftest import MIGRATIONS, Database
 from tests.integration.sql.support import connected
 
@@ -106,10 +106,30 @@ async def test_wait_lets_a_newer_schema_pass(empty: Database) -> None:
 
 
 async def test_wait_gives_up_with_the_reason(empty: Database) -> None:
-    with pytest.raises(UnavailableError, match="schema version is 0, this build needs at least 1"):
+    with pytest.raises(UnavailableError, match=f"schema version is 0, this build needs at least {SCHEMA_MIN}"):
         await wait_for_schema(empty.url("dreamhub_api"), 0.1, io.StringIO())
     with pytest.raises(UnavailableError, match="not ready"):
         await wait_for_schema("postgresql://nobody:x@127.0.0.1:1/none", 0.1, io.StringIO())
+
+
+async def test_migrations_wait_for_a_database_that_is_not_made_yet(database: Database) -> None:
+    name, out = f"late_{secrets.token_hex(4)}", io.StringIO()
+    url = database.server.url("postgres", "throw-away", name)
+    connecting = asyncio.create_task(connect_in_time(url, 30, out))
+    async with asyncio.timeout(10):
+        while f'database "{name}" does not exist' not in out.getvalue():
+            await asyncio.sleep(0.01)
+    async with connected(database.server.superuser_url) as conn:
+        await conn.execute(f"CREATE DATABASE {name}")
+        await (await connecting).close()
+        await conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_migrations_give_up_on_a_server_that_never_answers() -> None:
+    with pytest.raises(
+        UnavailableError, match=r"gave up after 0 s: PostgreSQL does not answer \(ConnectionRefusedError"
+    ):
+        await connect_in_time("postgresql://nobody:x@127.0.0.1:1/none", 0.1, io.StringIO())
 
 
 async def test_command_line(empty: Database, tmp_path: Path) -> None:

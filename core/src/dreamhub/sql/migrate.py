@@ -27,6 +27,10 @@ from dreamhub.sql.schema import SCHEMA_HEAD, SCHEMA_MIN, fetch_schema_version, i
 _SQL = load_queries("schema")
 _FILE = re.compile(r"(\d{4})_(expand|contract)_([a-z0-9_]+)\.sql")
 
+_POLL_SECONDS = 0.5
+_NOT_READY = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""A database whose bootstrap has not run yet: no such login, a former password, no such database."""
+
 Kind = Literal["expand", "contract"]
 
 
@@ -137,7 +141,7 @@ async def wait_for_schema(url: str, timeout_seconds: float, out: TextIO) -> int:
         try:
             with translate_failures():
                 version = await _fetch_version(url)
-        except (UnavailableError, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as e:
+        except (UnavailableError, *_NOT_READY) as e:
             seen_now = f"PostgreSQL is not ready ({e})"
         else:
             if is_compatible(version):
@@ -151,7 +155,7 @@ async def wait_for_schema(url: str, timeout_seconds: float, out: TextIO) -> int:
             raise UnavailableError(
                 f"gave up after {timeout_seconds:.0f} s: {seen}; look at the migration Job", code="SchemaNotReady"
             )
-        await asyncio.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
+        await asyncio.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 
 
 async def _fetch_version(url: str) -> int:
@@ -162,13 +166,34 @@ async def _fetch_version(url: str) -> int:
         await conn.close()
 
 
-async def _up(url: str, directory: Path) -> None:
-    with translate_failures():
-        conn = await asyncpg.connect(url)
+async def connect_in_time(url: str, timeout_seconds: float, out: TextIO) -> "asyncpg.Connection[asyncpg.Record]":
+    """Connect to a PostgreSQL that may still be starting, or may not know the login or the database yet.
+
+    At a first installation the migrations start together with the database, and a Job that failed would wait for
+    Kubernetes' growing back-off. Raises UnavailableError after the timeout.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    seen = ""
+    while True:
         try:
+            with translate_failures():
+                return await asyncpg.connect(url, timeout=5)
+        except (UnavailableError, *_NOT_READY) as error:
+            if str(error) != seen:
+                seen = str(error)
+                print(f"waiting: {seen}", file=out, flush=True)
+        if time.monotonic() >= deadline:
+            raise UnavailableError(f"gave up after {timeout_seconds:.0f} s: {seen}", code="DatabaseUnavailable")
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _up(url: str, directory: Path, timeout_seconds: float) -> None:
+    conn = await connect_in_time(url, timeout_seconds, sys.stdout)
+    try:
+        with translate_failures():
             await migrate_up(conn, load_migrations(directory), sys.stdout)
-        finally:
-            await conn.close()
+    finally:
+        await conn.close()
 
 
 async def _status(url: str, directory: Path) -> None:
@@ -186,7 +211,12 @@ async def _status(url: str, directory: Path) -> None:
 def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dreamhub.sql.migrate", description="Schema migrations.")
     parser.add_argument("command", choices=("up", "wait", "status"))
-    parser.add_argument("--timeout", type=float, default=300.0, help="seconds that `wait` waits (default 300)")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=300.0,
+        help="seconds for PostgreSQL to answer and, with `wait`, for its schema (300)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -203,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         url = _read_url()
         if options.command == "up":
-            asyncio.run(_up(url, directory))
+            asyncio.run(_up(url, directory, options.timeout))
         elif options.command == "wait":
             asyncio.run(wait_for_schema(url, options.timeout, sys.stdout))
         else:
