@@ -72,7 +72,8 @@ def build_story(samples: Path = SAMPLES) -> tuple[Step, ...]:
         ),
         Step("The same jobs as Kubernetes sees them", (*kubectl, "--namespace", NAMESPACE, "get", "ingestjobs")),
         Step(
-            "Search by meaning and by words", (*dreamhub, "search", "what happens if I lose my phone", "--limit", "3")
+            "Search by meaning and by words",
+            (*dreamhub, "search", "my laptop was stolen, whom do I call", "--limit", "3"),
         ),
         Step("Search in Chinese", (*dreamhub, "search", "怎么分辨水面的油膜是真的油", "--limit", "2")),
         Step("Ask a question that one page of 70 answers", (*dreamhub, "ask", QUESTION)),

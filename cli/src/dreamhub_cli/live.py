@@ -97,7 +97,7 @@ def job_view(output: Output, name: str, *, stream_json: bool) -> Iterator[JobVie
         yield _Json(output) if stream_json else _Silent()
     elif output.err.is_terminal:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             TaskProgressColumn(),
             TextColumn("{task.fields[stage]}", style="cyan"),
@@ -138,7 +138,7 @@ class UploadBar:
 @contextmanager
 def upload_bars(console: Console, *, hidden: bool) -> Iterator[UploadBars]:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         DownloadColumn(),
         TransferSpeedColumn(),
