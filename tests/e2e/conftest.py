@@ -8,8 +8,8 @@ import pytest_asyncio
 from dreamhub_client import open_client
 from dreamhub_client.errors import ClientError
 from hack.cluster.settings import read_settings
-from tests.e2e.kube import SYSTEM, Kube
-from tests.e2e.tenants import Tenant, open_tenant
+from tests.e2e.kube import SYSTEM, Kube, eventually
+from tests.e2e.tenants import READY_SECONDS, Tenant, open_tenant
 
 HINT = "`make test-e2e` brings up the cluster and installs DreamHub before it runs these tests"
 
@@ -27,14 +27,22 @@ async def kube() -> Kube:
 
 @pytest_asyncio.fixture(scope="session")
 async def server(kube: Kube) -> str:
-    """Address of the release's API, which is ready."""
+    """Address of the release's API, which is ready or becomes so."""
     address = f"http://127.0.0.1:{kube.settings.port}"
-    try:
-        async with open_client(address, None) as client:
-            await client.check_ready()
-    except ClientError as error:
-        pods = await kube.within(SYSTEM).ask("get", "pods")
-        pytest.fail(f"no release: {error}\n{pods}\n{HINT}")
+    async with open_client(address, None) as client:
+
+        async def ready() -> bool:
+            try:
+                await client.check_ready()
+            except ClientError:
+                return False
+            return True
+
+        try:
+            await eventually(ready, READY_SECONDS, f"{address}/readyz")
+        except TimeoutError as error:
+            pods = await kube.within(SYSTEM).ask("get", "pods")
+            pytest.fail(f"no release: {error}\n{pods}\n{HINT}")
     return address
 
 

@@ -57,15 +57,21 @@ async def jobs_of(tenant: Tenant, name: str) -> list[str]:
     return [job["metadata"]["uid"] for job in jobs]
 
 
+async def pod_names(kube: Kube, selector: str) -> set[str]:
+    return {pod["metadata"]["name"] for pod in await kube.items("pods", "--selector", selector)}
+
+
 async def test_operator_killed_in_the_middle(kube: Kube, patient: Tenant) -> None:
     document, name = await start_long_job(patient, seed=1)
     before = await jobs_of(patient, name)
+    killed = await pod_names(kube.within(SYSTEM), OPERATOR)
     await kube.within(SYSTEM).delete_pods(OPERATOR, at_once=True)
     update = await patient.client.wait_job(name, SECONDS)
     assert await jobs_of(patient, name) == before
     assert len(before) == 1
     await expect_whole(patient, document, update)
     await patient.kube.wait_condition(f"ingestjob {name}", "Complete", seconds=60)
+    assert await pod_names(kube.within(SYSTEM), OPERATOR) - killed
 
 
 async def test_operator_killed_while_a_tenant_is_made(kube: Kube) -> None:
@@ -85,9 +91,11 @@ async def test_worker_killed_in_the_middle_goes_on_where_it_was(patient: Tenant)
     document, name = await start_long_job(patient, seed=2)
     hidden = await patient.search("Paragraph", 50)
     assert document.id not in {hit.document_id for hit in hidden}, "a document appears only when it is whole"
-    status = (await patient.kube.get("ingestjob", name))["status"]
-    await patient.kube.delete_pods(f"batch.kubernetes.io/job-name={status['jobName']}", at_once=True)
+    selector = f"batch.kubernetes.io/job-name={(await patient.kube.get('ingestjob', name))['status']['jobName']}"
+    killed = await pod_names(patient.kube, selector)
+    await patient.kube.delete_pods(selector, at_once=True)
     update = await patient.client.wait_job(name, SECONDS)
+    assert await pod_names(patient.kube, selector) - killed, "another pod has gone on"
     await expect_whole(patient, document, update)
     assert len(await jobs_of(patient, name)) == 1
 
