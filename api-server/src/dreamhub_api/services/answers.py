@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from dreamhub.crd.tenant import Tenant
-from dreamhub.domain.answers import NO_ANSWER, Passage, build_answer
+from dreamhub.domain.answers import NO_ANSWER, Answer, Draft, Passage
 from dreamhub.errors import UnavailableError
 from dreamhub.llm.chat import ChatMessage, ChatModel
 from dreamhub.sql.search import Hit
 from dreamhub_api.services.models import Models
-from dreamhub_api.services.search import Question, SearchService
+from dreamhub_api.services.search import Found, Question, SearchService
 from dreamhub_client.models import AnswerRequest, AnswerResponse, Citation
 
 MAX_ANSWER_TOKENS = 800
@@ -37,7 +37,7 @@ class AnswerService:
         found = await self._search.find(tenant, Question(asked.question, asked.passages, asked.filters))
         chat = await self._models.chat(name)
         if chat is None or not found.hits:
-            text, citations = await asyncio.to_thread(extract_answer, asked.question, found.hits)
+            text, citations = await self._extract(asked.question, found)
         else:
             text, citations = await _ask_model(chat, asked.question, found.hits)
         return AnswerResponse(
@@ -48,6 +48,17 @@ class AnswerService:
             took_ms=round((time.perf_counter() - started) * 1000, 3),
         )
 
+    async def _extract(self, question: str, found: Found) -> tuple[str, tuple[Citation, ...]]:
+        """With the model that embedded the question, so that likeness means the same."""
+        passages = [Passage(hit.text, hit.score, hit.title, hit.heading_path) for hit in found.hits]
+        draft = await asyncio.to_thread(Draft, question, passages)
+        if not draft.texts:
+            return NO_ANSWER, ()
+        embedder = await self._models.embedder(found.model)
+        embedded = await embedder.embed(draft.texts)
+        answer = await asyncio.to_thread(draft.finish, embedded.vectors)
+        return answer.text, cite_quotes(answer, found.hits)
+
     def _chat_model(self, tenant: str) -> str:
         resource = self._find_tenant(tenant)
         if resource is None:
@@ -55,13 +66,10 @@ class AnswerService:
         return resource.spec.models.chat
 
 
-def extract_answer(question: str, hits: Sequence[Hit]) -> tuple[str, tuple[Citation, ...]]:
-    passages = [Passage(hit.text, hit.semantic, hit.title, hit.heading_path) for hit in hits]
-    answer = build_answer(question, passages)
-    citations = tuple(
+def cite_quotes(answer: Answer, hits: Sequence[Hit]) -> tuple[Citation, ...]:
+    return tuple(
         cite(number, hits[quote.passage], quote.text, quote.start) for number, quote in enumerate(answer.quotes, 1)
     )
-    return answer.text, citations
 
 
 async def _ask_model(chat: ChatModel, question: str, hits: Sequence[Hit]) -> tuple[str, tuple[Citation, ...]]:
