@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import structlog
 from joserfc.errors import JoseError
-from joserfc.jwk import Key, KeySet
+from joserfc.jwk import Key, KeySet, KeySetSerialization
 
 from dreamhub.errors import UnauthenticatedError, UnavailableError
 from dreamhub_api.auth.cache import ExpiringCache
@@ -61,7 +61,7 @@ class JwksCache:
             if self._fetched_at > seen:
                 return
             try:
-                keys = KeySet.import_key_set(await self._fetch())  # type: ignore[arg-type]  # JSON edge
+                keys = KeySet.import_key_set(cast("KeySetSerialization", await self._fetch()))
             except (aiohttp.ClientError, TimeoutError, JoseError, KeyError, TypeError, ValueError) as error:
                 if not self._keys:
                     raise UnavailableError(

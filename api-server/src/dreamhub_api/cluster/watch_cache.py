@@ -20,6 +20,9 @@ R = TypeVar("R")
 Key = tuple[str, str]
 """Namespace (empty for cluster-scoped objects) and name."""
 
+_JITTER = random.SystemRandom()
+"""Spreads the reconnects of many instances."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -108,7 +111,7 @@ class WatchCache(Generic[R]):
                 version = None
             except (DreamHubError, ValueError, KeyError) as error:
                 _log.warning("watch interrupted", path=self._source.path, error=str(error))
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects, no secret
+                await asyncio.sleep(delay * _JITTER.uniform(0.5, 1.0))
                 delay = min(delay * 2, MAX_DELAY_SECONDS)
 
     async def _list(self) -> str:
