@@ -22,6 +22,15 @@ def test_this_build_ships_its_head() -> None:
     assert SCHEMA_MIN <= SCHEMA_HEAD
 
 
+def test_landed_migrations_are_never_edited() -> None:
+    """Somewhere they are applied already, and the migrator would refuse the new contents there.
+
+    A further migration adds its line: `sha256sum migrations/0*.sql`, run in the repository's root.
+    """
+    sums = {f"{item.sha256.hex()}  migrations/{item.name}.sql" for item in load_migrations(DIRECTORY)}
+    assert sums == set((DIRECTORY / "SHA256SUMS").read_text().splitlines())
+
+
 def test_window_is_open_above() -> None:
     assert not is_compatible(SCHEMA_MIN - 1)
     assert is_compatible(SCHEMA_MIN)
