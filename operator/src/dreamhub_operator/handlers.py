@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import kopf
+from typing_extensions import override
 
 from dreamhub.names import OWNER_UID_LABEL
 from dreamhub_operator.connection import Connection
@@ -118,9 +119,29 @@ def _is_ours(kind: Kind, body: Manifest) -> bool:
     return kind in (TENANT, INGEST_JOB) or bool(owner_uid(body))
 
 
+class NoDiffBase(kopf.DiffBaseStorage):
+    """Keeps nothing: without change handlers nobody asks what an object was before.
+
+    The default would copy every object of every event for it, a fifth of the operator's CPU time.
+    """
+
+    @override
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    @override
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    @override
+    def store(self, **_: Any) -> None:
+        """Nothing to keep."""
+
+
 def build_settings() -> kopf.OperatorSettings:
     """The traps: timeouts that let a dead connection be noticed, no limit of workers, which would deadlock indexes."""
     settings = kopf.OperatorSettings()
+    settings.persistence.diffbase_storage = NoDiffBase()
     settings.peering.standalone = True
     settings.scanning.disabled = True
     settings.posting.enabled = False

@@ -23,7 +23,7 @@ from dreamhub_operator.reconcile.tenant_deletion import delete_tenant
 from dreamhub_operator.vault import KeyVault
 
 TENANT_WORKERS = 4
-INGEST_WORKERS = 16
+INGEST_WORKERS = 32
 
 log = structlog.get_logger()
 

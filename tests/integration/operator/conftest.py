@@ -122,8 +122,11 @@ class OperatorProcess:
                 [sys.executable, "-m", "dreamhub_operator"], env=self.environment, stdout=log, stderr=log
             )
 
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def ensure(self) -> None:
-        if self.process is None or self.process.poll() is not None:
+        if not self.is_running():
             self.start()
 
     def kill(self) -> None:
@@ -197,7 +200,6 @@ def operator_environment(
         "DREAMHUB_WORKER_IMAGE": "dreamhub/worker:test",
         "DREAMHUB_WORKER_BUILD": "test",
         "DREAMHUB_DRIFT_SECONDS": "1",
-        "DREAMHUB_LEASE_SECONDS": "3",
     }
 
 
@@ -218,8 +220,7 @@ def operator_process(
     process = OperatorProcess(environment, tmp_path_factory.mktemp("log") / "operator.log", port)
     process.ensure()
     yield process
-    process.ensure()
-    code = process.stop()
+    code = process.stop() if process.is_running() else 0
     text = process.log.read_text()
     print(text[:5000], text[-10000:])  # noqa: T201 - pytest shows it when a test has failed
     assert code == 0

@@ -1,13 +1,12 @@
 """The orders of a worker: which documents, by which URLs, with which model. Written as the Job's input Secret."""
 
 import hashlib
+import json
 from collections.abc import Mapping
-
-import yaml
 
 from dreamhub.crd.ingest_job import IngestJob, InlineSource
 from dreamhub.domain.job_input import Build, InputDocument, InputText, JobInput
-from dreamhub.errors import InvalidInputError
+from dreamhub.errors import ConflictError, InvalidInputError
 from dreamhub.llm.models import ModelSettings
 from dreamhub.sql.runs import ResolvedDocument
 from dreamhub_operator.context import Context
@@ -39,7 +38,10 @@ async def write_input(
         texts=(await _sign_text(context, tenant.name, job, source.inline),) if source.inline else (),
     )
     secret = build_input(tenant.name, job, order, render_models(model), read_api_key(model))
-    await context.cluster.apply(secret)
+    try:
+        await context.cluster.create(secret)
+    except ConflictError:
+        await context.cluster.apply(secret)
 
 
 async def _sign_documents(
@@ -66,11 +68,11 @@ async def _sign_text(context: Context, tenant: str, job: IngestJob, inline: Inli
 
 
 def render_models(model: ModelSettings) -> str:
-    """The model list of one worker: its own model only, with the key where the worker finds it."""
+    """The model list of one worker: its own model only, with the key where the worker finds it. JSON, which is YAML."""
     entry = model.model_dump(mode="json", by_alias=True, exclude_none=True)
     if model.api_key_file is not None:
         entry["apiKeyFile"] = f"{JOB_DIRECTORY}/{API_KEY_FILE}"
-    return yaml.safe_dump({"models": [entry]}, sort_keys=False)
+    return json.dumps({"models": [entry]})
 
 
 def read_api_key(model: ModelSettings) -> str | None:

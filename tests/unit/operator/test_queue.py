@@ -1,0 +1,129 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from dreamhub_operator.queue import BACKOFF_FIRST, BACKOFF_MOST, WorkQueue, backoff
+
+
+@asynccontextmanager
+async def running(handle: Callable[[str], Awaitable[float | None]], workers: int = 4) -> AsyncIterator[WorkQueue[str]]:
+    queue = WorkQueue(handle, workers)
+    task = asyncio.create_task(queue.run())
+    try:
+        yield queue
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def test_a_key_never_runs_twice_at_once_and_no_change_is_lost() -> None:
+    inside, most, runs = 0, 0, 0
+    gate = asyncio.Event()
+
+    async def handle(_: str) -> None:
+        nonlocal inside, most, runs
+        inside += 1
+        most, runs = max(most, inside), runs + 1
+        await gate.wait()
+        inside -= 1
+
+    async with running(handle) as queue:
+        queue.add("a")
+        await until(lambda: runs == 1)
+        for _ in range(5):
+            queue.add("a")
+        gate.set()
+        await until(lambda: runs == 2 and inside == 0)
+        await asyncio.sleep(0)
+    assert (most, runs) == (1, 2)
+
+
+async def test_keys_run_side_by_side() -> None:
+    started: set[str] = set()
+    gate = asyncio.Event()
+
+    async def handle(key: str) -> None:
+        started.add(key)
+        await gate.wait()
+
+    async with running(handle, workers=2) as queue:
+        for key in "abc":
+            queue.add(key)
+        await until(lambda: len(started) == 2)
+        assert started == {"a", "b"}
+        gate.set()
+        await until(lambda: len(started) == 3)
+
+
+async def test_a_failure_comes_back_and_stops_nobody_else() -> None:
+    runs: list[str] = []
+
+    async def handle(key: str) -> None:
+        runs.append(key)
+        if key == "bad" and runs.count("bad") == 1:
+            raise RuntimeError("once")
+
+    async with running(handle, workers=1) as queue:
+        queue.add("bad")
+        queue.add("good")
+        await until(lambda: runs.count("bad") == 2)
+    assert runs == ["bad", "good", "bad"]
+
+
+async def test_a_wish_to_run_again_is_heard() -> None:
+    runs = 0
+
+    async def handle(_: str) -> float | None:
+        nonlocal runs
+        runs += 1
+        return 0 if runs < 3 else None
+
+    async with running(handle) as queue:
+        queue.add("a")
+        await until(lambda: runs == 3)
+        await asyncio.sleep(0.01)
+    assert runs == 3
+
+
+async def test_the_sooner_of_two_times_counts() -> None:
+    runs = 0
+
+    async def handle(_: str) -> None:
+        nonlocal runs
+        runs += 1
+
+    async with running(handle) as queue:
+        queue.add_after("a", 60)
+        queue.add_after("a", 0)
+        await until(lambda: runs == 1)
+        queue.add_after("b", 0)
+        queue.add_after("b", 60)
+        await until(lambda: runs == 2)
+
+
+async def test_what_is_forgotten_does_not_come_back() -> None:
+    runs = 0
+
+    async def handle(_: str) -> None:
+        nonlocal runs
+        runs += 1
+
+    async with running(handle) as queue:
+        queue.add_after("a", 0.001)
+        queue.forget("a")
+        await asyncio.sleep(0.02)
+    assert runs == 0
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(1, BACKOFF_FIRST), (2, 2 * BACKOFF_FIRST), (100, BACKOFF_MOST)])
+def test_backoff_doubles_up_to_a_limit(failures: int, seconds: float) -> None:
+    assert backoff(failures, 0) == pytest.approx(seconds)
+    assert backoff(failures, 0.999) < seconds * 1.25
