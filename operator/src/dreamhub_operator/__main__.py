@@ -100,7 +100,8 @@ def main() -> None:
         settings = Settings()
     except ValidationError as error:
         names = ", ".join("DREAMHUB_" + "_".join(map(str, fault["loc"])).upper() for fault in error.errors())
-        sys.exit(f"the settings are not complete or not right: {names}\n{error}")
+        sys.stderr.write(f"the settings are not complete or not right: {names}\n{error}\n")
+        sys.exit(EXIT_CONFIGURATION)
     configure_logging("operator", settings.log_level)
     logging.getLogger("kopf").setLevel(logging.WARNING)
     try:
