@@ -124,35 +124,35 @@ CREATE FUNCTION dreamhub.tenant_tables() RETURNS text[]
 ALTER FUNCTION dreamhub.tenant_tables() OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.tenant_tables() IS 'The parents, in the order in which a tenant''s partitions are made.';
 CREATE TABLE dreamhub.chunks (
-    tenant_id text NOT NULL,
     landing uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
     ordinal integer NOT NULL,
-    document_id text NOT NULL,
-    version_id text NOT NULL,
     generation integer NOT NULL,
-    worker_build text NOT NULL,
-    strategy text NOT NULL,
-    page integer,
     char_start integer NOT NULL,
     char_end integer NOT NULL,
     tokens integer NOT NULL,
-    body_ct bytea NOT NULL,
-    terms integer[] NOT NULL,
-    bm25 public.sparsevec NOT NULL,
     embedding public.halfvec NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    bm25 public.sparsevec NOT NULL,
+    tenant_id text NOT NULL,
+    document_id text NOT NULL,
+    version_id text NOT NULL,
+    worker_build text NOT NULL,
+    strategy text NOT NULL,
+    terms integer[] NOT NULL,
+    body_ct bytea NOT NULL,
+    page integer
 )
 PARTITION BY LIST (tenant_id);
-ALTER TABLE ONLY dreamhub.chunks ALTER COLUMN body_ct SET STORAGE EXTERNAL;
-ALTER TABLE ONLY dreamhub.chunks ALTER COLUMN terms SET STORAGE EXTERNAL;
-ALTER TABLE ONLY dreamhub.chunks ALTER COLUMN bm25 SET STORAGE MAIN;
 ALTER TABLE ONLY dreamhub.chunks ALTER COLUMN embedding SET STORAGE MAIN;
+ALTER TABLE ONLY dreamhub.chunks ALTER COLUMN bm25 SET STORAGE MAIN;
+ALTER TABLE ONLY dreamhub.chunks ALTER COLUMN terms SET STORAGE EXTERNAL;
+ALTER TABLE ONLY dreamhub.chunks ALTER COLUMN body_ct SET STORAGE EXTERNAL;
 ALTER TABLE ONLY dreamhub.chunks FORCE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.chunks OWNER TO dreamhub_owner;
 COMMENT ON TABLE dreamhub.chunks IS 'No foreign keys: a batch locks its version row, which is checked once instead of once a row.';
-COMMENT ON COLUMN dreamhub.chunks.body_ct IS 'Text, title and heading path, encrypted; landing and ordinal are the associated data.';
-COMMENT ON COLUMN dreamhub.chunks.terms IS 'Keyed hashes of the words.';
 COMMENT ON COLUMN dreamhub.chunks.bm25 IS 'The term-frequency part of BM25 at the same hashes.';
+COMMENT ON COLUMN dreamhub.chunks.terms IS 'Keyed hashes of the words.';
+COMMENT ON COLUMN dreamhub.chunks.body_ct IS 'Text, title and heading path, encrypted; landing and ordinal are the associated data.';
 CREATE TABLE dreamhub.document_versions (
     tenant_id text NOT NULL,
     id text NOT NULL,
@@ -276,32 +276,32 @@ PARTITION BY LIST (tenant_id);
 ALTER TABLE ONLY dreamhub.term_counts FORCE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.term_counts OWNER TO dreamhub_owner;
 CREATE TABLE t_snapshot.chunks (
-    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     landing uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
     ordinal integer NOT NULL,
-    document_id text NOT NULL,
-    version_id text NOT NULL,
     generation integer NOT NULL,
-    worker_build text NOT NULL,
-    strategy text NOT NULL,
-    page integer,
     char_start integer NOT NULL,
     char_end integer NOT NULL,
     tokens integer NOT NULL,
-    body_ct bytea NOT NULL,
-    terms integer[] NOT NULL,
-    bm25 public.sparsevec NOT NULL,
     embedding public.halfvec NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    bm25 public.sparsevec NOT NULL,
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    document_id text NOT NULL,
+    version_id text NOT NULL,
+    worker_build text NOT NULL,
+    strategy text NOT NULL,
+    terms integer[] NOT NULL,
+    body_ct bytea NOT NULL,
+    page integer
 );
-ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN body_ct SET STORAGE EXTERNAL;
-ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN terms SET STORAGE EXTERNAL;
-ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN bm25 SET STORAGE MAIN;
 ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN embedding SET STORAGE MAIN;
+ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN bm25 SET STORAGE MAIN;
+ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN terms SET STORAGE EXTERNAL;
+ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN body_ct SET STORAGE EXTERNAL;
 ALTER TABLE t_snapshot.chunks OWNER TO dreamhub_owner;
-COMMENT ON COLUMN t_snapshot.chunks.body_ct IS 'Text, title and heading path, encrypted; landing and ordinal are the associated data.';
-COMMENT ON COLUMN t_snapshot.chunks.terms IS 'Keyed hashes of the words.';
 COMMENT ON COLUMN t_snapshot.chunks.bm25 IS 'The term-frequency part of BM25 at the same hashes.';
+COMMENT ON COLUMN t_snapshot.chunks.terms IS 'Keyed hashes of the words.';
+COMMENT ON COLUMN t_snapshot.chunks.body_ct IS 'Text, title and heading path, encrypted; landing and ordinal are the associated data.';
 CREATE TABLE t_snapshot.document_versions (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     id text NOT NULL,
@@ -448,11 +448,11 @@ ALTER TABLE ONLY t_snapshot.ingest_runs
     ADD CONSTRAINT ingest_runs_pkey PRIMARY KEY (uid, tenant_id);
 ALTER TABLE ONLY t_snapshot.term_counts
     ADD CONSTRAINT term_counts_pkey PRIMARY KEY (term, tenant_id);
-CREATE INDEX chunks_terms_idx ON ONLY dreamhub.chunks USING gin (terms) WITH (gin_pending_list_limit='256');
+CREATE INDEX chunks_terms_idx ON ONLY dreamhub.chunks USING gin (terms) WITH (gin_pending_list_limit='1024');
 CREATE INDEX document_versions_landing_idx ON ONLY dreamhub.document_versions USING btree (landing) WHERE (landing IS NOT NULL);
 CREATE INDEX documents_tag_keys_idx ON ONLY dreamhub.documents USING gin (tag_keys);
 CREATE UNIQUE INDEX index_generations_tenant_id_idx ON ONLY dreamhub.index_generations USING btree (tenant_id) WHERE active;
-CREATE INDEX chunks_terms_idx ON t_snapshot.chunks USING gin (terms) WITH (gin_pending_list_limit='256');
+CREATE INDEX chunks_terms_idx ON t_snapshot.chunks USING gin (terms) WITH (gin_pending_list_limit='1024');
 CREATE INDEX document_versions_landing_idx ON t_snapshot.document_versions USING btree (landing) WHERE (landing IS NOT NULL);
 CREATE INDEX documents_tag_keys_idx ON t_snapshot.documents USING gin (tag_keys);
 CREATE UNIQUE INDEX index_generations_tenant_id_idx ON t_snapshot.index_generations USING btree (tenant_id) WHERE active;
