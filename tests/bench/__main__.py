@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from tests.bench.cluster import measure_cluster
 from tests.bench.environment import open_environment
 from tests.bench.ingestion import measure_ingestion
 from tests.bench.quality import measure_quality
@@ -18,7 +19,7 @@ async def _measure() -> list[Row]:
     for measure in (measure_quality, measure_ingestion, measure_storing):
         async with open_environment() as environment:
             rows += await measure(environment)
-    return rows
+    return rows + await measure_cluster()
 
 
 def main() -> int:
