@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import pypdfium2  # type: ignore[import-untyped]  # the package ships no types
+import pypdfium2
 import pytest
 
 from hack.demo.pdf import LAYOUTS, SAMPLES, Heading, Paragraph, Table, parse_blocks, stale_pdfs
