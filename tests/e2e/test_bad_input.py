@@ -233,13 +233,18 @@ async def test_expired_token(victim: Tenant) -> None:
     """A real token whose time is turned back. Its signature no longer holds, and it is told to have expired first."""
     head, body, signature = (await create_token(victim.access)).split(".")
     claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    claims["exp"] = claims["iat"] = 1_700_000_000
-    old = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
-    error = await refused_token(victim.server, f"{head}.{old}.{signature}")
+
+    def forge(expires: int) -> str:
+        forged = json.dumps({**claims, "exp": expires}).encode()
+        return f"{head}.{base64.urlsafe_b64encode(forged).decode().rstrip('=')}.{signature}"
+
+    old = forge(1_700_000_000)
+    error = await refused_token(victim.server, old)
     assert (type(error), error.code) == (UnauthenticatedError, "TokenExpired")
-    claims["exp"] = 4_000_000_000
-    forged = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
-    assert (await refused_token(victim.server, f"{head}.{forged}.{signature}")).code == "TokenRefused"
+    assert (await refused_token(victim.server, forge(4_000_000_000))).code == "TokenRefused"
+    done = await victim.cli("--token", old, "jobs")
+    assert done.code == 3
+    assert "the token has expired; get a new one (TokenExpired)" in done.err
 
 
 async def test_token_of_a_service_account_that_is_no_tenants(kube: Kube, victim: Tenant) -> None:

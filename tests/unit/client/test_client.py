@@ -139,6 +139,14 @@ async def test_another_service_is_told_from_ours(client: Client, double: Double)
         await client.fetch_document("x")
 
 
+async def test_redirect_is_told_and_never_followed_with_the_token(client: Client, double: Double) -> None:
+    double.on("GET", f"{DOCUMENTS}/x", answer({}, 308, {"Location": f"{double.server}/elsewhere"}))
+    double.on("GET", "/elsewhere", answer(document()))
+    with pytest.raises(ProtocolError, match=r"redirects to .*/elsewhere: use that address"):
+        await client.fetch_document("x")
+    assert double.count("GET", "/elsewhere") == 0
+
+
 async def test_ids_cannot_leave_their_segment(client: Client, double: Double) -> None:
     with pytest.raises(NotFoundError):
         await client.fetch_document("../tenants/self?x=1#")
