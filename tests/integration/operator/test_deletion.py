@@ -7,7 +7,8 @@ from redis.asyncio import Redis
 
 from dreamhub.names import object_key
 from dreamhub.storage.objects import ObjectStore
-from tests.integration.operator.conftest import (
+from tests.integration.operator.control_plane import Api
+from tests.integration.operator.deployment import (
     TENANTS,
     OperatorProcess,
     Stores,
@@ -15,7 +16,6 @@ from tests.integration.operator.conftest import (
     eventually,
     ready_tenant,
 )
-from tests.integration.operator.control_plane import Api
 from tests.integration.operator.test_ingest_job import upload
 from tests.integration.operator.test_tenant import VAULT, read_credentials
 

@@ -15,8 +15,8 @@ from dreamhub.domain.keys import DataKeys
 from dreamhub.ids import new_id
 from dreamhub.sql.documents import NewUpload, register_upload
 from dreamhub_operator.desired.credentials import read_entry
-from tests.integration.operator.conftest import OperatorProcess, condition, eventually, ready_tenant
 from tests.integration.operator.control_plane import Api
+from tests.integration.operator.deployment import OperatorProcess, condition, eventually, ready_tenant
 from tests.integration.operator.kubelet import Kubelet, container, embedding, failed, jobs_path, succeeded
 
 INLINE: dict[str, Any] = {"source": {"inline": {"name": "a.md", "text": "# A"}}}

@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from dreamhub.domain.keys import DataKeys
-from tests.integration.operator.conftest import (
+from tests.integration.operator.control_plane import Api
+from tests.integration.operator.deployment import (
     SYSTEM,
     TENANTS,
     OperatorProcess,
@@ -18,7 +19,6 @@ from tests.integration.operator.conftest import (
     ready_tenant,
     tenant_manifest,
 )
-from tests.integration.operator.control_plane import Api
 
 VAULT = f"/api/v1/namespaces/{SYSTEM}/secrets/dreamhub-tenant-keys"
 
