@@ -48,7 +48,7 @@ class Step:
 
 
 def build_story(samples: Path = SAMPLES) -> tuple[Step, ...]:
-    """The whole tour. Every command may be repeated: a second run finds everything done and is only faster."""
+    """The whole tour. It may be repeated: the tenant is there then, and the documents are ingested once more."""
     kubectl, dreamhub = ("kubectl",), ("dreamhub", "--kube", TENANT)
     documents = sorted((samples / "documents").iterdir())
     return (
@@ -65,7 +65,7 @@ def build_story(samples: Path = SAMPLES) -> tuple[Step, ...]:
         *(
             Step(
                 f"Upload and ingest {what}: one job, one pod in the tenant's namespace",
-                (*dreamhub, "upload", *map(str, chosen), "--tag", tag, "--wait", "--timeout", "600"),
+                (*dreamhub, "upload", *map(str, chosen), "--tag", tag, "--force", "--wait"),
                 (*kubectl, "--namespace", NAMESPACE, "get", "ingestjobs,jobs,pods"),
             )
             for what, tag, chosen in group_documents(documents)
