@@ -51,7 +51,7 @@ async def run(settings: Settings) -> None:
         context = await open_context(settings, cluster, stack)
         election = Election(cluster, settings.pod_name, settings.system_namespace, settings.lease_seconds)
         service = Service(context, connection, freshness, election)
-        probes = Probes(cluster, freshness, context.watched, context.metrics, lambda: True)
+        probes = Probes(cluster, freshness, context.watched, context.metrics, service.is_ready)
         await serve(probes, settings.metrics_port, stack)
         await service.run(stop)
 

@@ -24,6 +24,7 @@ class Freshness:
 
     clock: Callable[[], float] = time.monotonic
     _proofs: dict[str, float] = field(default_factory=dict)
+    _opened: set[str] = field(default_factory=set)
 
     def start(self) -> None:
         """The watches are about to be opened: their ages count from here."""
@@ -38,6 +39,10 @@ class Freshness:
         now = self.clock()
         return {plural: now - proof for plural, proof in self._proofs.items()}
 
+    def all_opened(self) -> bool:
+        """Whether every kind is being watched, which kopf begins when it has listed it."""
+        return self._opened >= {kind.plural for kind in WATCHED}
+
     def find_stale(self) -> list[str]:
         return sorted(plural for plural, age in self.ages().items() if age > LIMIT_SECONDS)
 
@@ -51,7 +56,9 @@ class Freshness:
         self, _session: aiohttp.ClientSession, _context: SimpleNamespace, params: aiohttp.TraceRequestEndParams
     ) -> None:
         if params.url.query.get("watch") == "true" and params.response.status == 200:
-            self.prove(params.url.path.rpartition("/")[2])
+            plural = params.url.path.rpartition("/")[2]
+            self.prove(plural)
+            self._opened.add(plural)
 
 
 def selector_key(kind: Kind) -> tuple[str, str, str]:

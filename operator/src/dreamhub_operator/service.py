@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import kopf
 import structlog
 
-from dreamhub.errors import DreamHubError, NotFoundError
+from dreamhub.errors import ConflictError, DreamHubError, NotFoundError
 from dreamhub_operator.connection import Connection
 from dreamhub_operator.context import Context
 from dreamhub_operator.election import Election
@@ -57,6 +57,10 @@ class Service:
         self._reconciler = TenantReconciler(self.context, vault)
         self._tenants = WorkQueue(self._reconcile_tenant, TENANT_WORKERS)
         self._ingest_jobs = WorkQueue(self._reconcile_ingest_job, INGEST_WORKERS)
+
+    def is_ready(self) -> bool:
+        """Standing by, or leading with every kind listed and watched."""
+        return not self.leading or self.freshness.all_opened()
 
     async def run(self, stop: StopSignal) -> None:
         """Stand by until elected, then work until `stop` or the loss of the Lease, which raises LeaseLostError."""
@@ -119,8 +123,8 @@ class Service:
         with self.context.metrics.reconcile(kind):
             try:
                 return await step(uid)
-            except NotFoundError as error:
-                log.info("object is gone", kind=kind, uid=uid, error=error.message)
+            except (NotFoundError, ConflictError) as error:
+                log.info("changed meanwhile, looking again", kind=kind, uid=uid, error=error.message)
                 raise
             except DreamHubError as error:
                 log.warning("reconcile failed", kind=kind, uid=uid, code=error.code, error=error.message)

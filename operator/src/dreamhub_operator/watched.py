@@ -60,7 +60,7 @@ class Watched:
         known = self.ingest_jobs.get(job.metadata.uid)
         if known is not None and not _is_newer(job.metadata.resource_version, known.metadata.resource_version):
             return False
-        self.ingest_jobs[job.metadata.uid] = job
+        self.ingest_jobs[job.metadata.uid] = _without_text(job)
         return True
 
     def drop_ingest_job(self, uid: str) -> None:
@@ -105,6 +105,15 @@ class Watched:
     def ingest_jobs_in(self, name: str) -> list[str]:
         """UIDs of the IngestJobs of a namespace."""
         return [uid for uid, job in self.ingest_jobs.items() if job.metadata.namespace == name]
+
+
+def _without_text(job: IngestJob) -> IngestJob:
+    """A finished IngestJob stays for a day or more; the text that it carried is not needed any more."""
+    inline = job.spec.source.inline
+    if inline is None or job.status.phase not in {"Succeeded", "Failed"}:
+        return job
+    source = job.spec.source.model_copy(update={"inline": inline.model_copy(update={"text": ""})})
+    return job.model_copy(update={"spec": job.spec.model_copy(update={"source": source})})
 
 
 def _is_newer(version: str, known: str) -> bool:

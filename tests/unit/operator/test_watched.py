@@ -93,6 +93,18 @@ def test_an_ingest_job_finds_its_tenant_and_a_tenant_its_waiting_jobs() -> None:
     assert watched.waiting_jobs_of("acme") == []
 
 
+def test_a_finished_job_lets_go_of_its_text() -> None:
+    watched = Watched()
+    watched.put_ingest_job(ingest_job())
+    inline = watched.ingest_jobs["j1"].spec.source.inline
+    assert inline is not None
+    assert inline.text == "b"
+    watched.put_ingest_job(ingest_job("6", "Succeeded"))
+    inline = watched.ingest_jobs["j1"].spec.source.inline
+    assert inline is not None
+    assert inline.text == ""
+
+
 class Keys:
     """In place of a queue."""
 
@@ -184,3 +196,4 @@ def test_an_accepted_watch_is_a_sign_of_life(query: str, status: int, *, proved:
     params = cast("Any", SimpleNamespace(url=url, response=SimpleNamespace(status=status)))
     asyncio.run(freshness._on_request_end(cast("Any", None), SimpleNamespace(), params))
     assert ("jobs" in freshness.ages()) is proved
+    assert not freshness.all_opened()
