@@ -169,7 +169,7 @@ class TenantSpec(Part):
     """True keeps new IngestJobs waiting. Running ones finish; searching and reading go on."""
     deletion_policy: DeletionPolicy = "Block"
     """What deleting this Tenant does with its data. Block refuses while it has documents; Retain removes namespace and
-    logins but keeps documents and keys for a Tenant of the same name; Erase destroys everything, keys included."""
+    credentials but keeps documents and keys for a Tenant of the same name; Erase destroys everything, keys included."""
 
 
 class NamespaceRef(Part):
