@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from tests.bench.cluster import measure_cluster
+from tests.bench.control import measure_control
 from tests.bench.environment import open_environment
 from tests.bench.ingestion import measure_ingestion
 from tests.bench.quality import measure_quality
@@ -16,7 +17,7 @@ OUTPUT = Path("build/bench.json")
 
 async def _measure() -> list[Row]:
     rows: list[Row] = []
-    for measure in (measure_quality, measure_ingestion, measure_storing):
+    for measure in (measure_quality, measure_ingestion, measure_storing, measure_control):
         async with open_environment() as environment:
             rows += await measure(environment)
     return rows + await measure_cluster()

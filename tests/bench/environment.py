@@ -26,7 +26,8 @@ from dreamhub.sql.runs import fetch_run
 from dreamhub.sql.tenants import build_scram_verifier, provision_tenant
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from tests.bench.process import BenchmarkError, Finished, python, run_measured
-from tests.integration.conftest import MIGRATIONS, bootstrap
+from tests.integration.conftest import MIGRATIONS, Database, bootstrap
+from tests.integration.operator.deployment import Stores
 from tests.integration.servers import RedisServer, run_postgres, run_redis, run_s3, temporary_folder
 
 SAMPLES = Path(__file__).parents[2] / "manifests" / "samples" / "documents"
@@ -52,6 +53,8 @@ class WorkerRun:
 class Environment:
     folder: Path
     superuser_url: str
+    stores: Stores
+    """What services log in to."""
     redis: RedisServer
     store: ObjectStore
     tenant: Tenant
@@ -110,7 +113,8 @@ async def open_environment() -> AsyncIterator[Environment]:
         postgres = stack.enter_context(run_postgres(stack.enter_context(temporary_folder())))
         redis = stack.enter_context(run_redis(stack.enter_context(temporary_folder())))
         s3 = stack.enter_context(run_s3(stack.enter_context(temporary_folder())))
-        store = ObjectStore(ObjectStoreSettings(s3.endpoint, "dreamhub", "us-east-1", s3.access_key, s3.secret_key))
+        settings = ObjectStoreSettings(s3.endpoint, "dreamhub", "us-east-1", s3.access_key, s3.secret_key)
+        store = ObjectStore(settings)
         await store.ensure_bucket()
         password, login = secrets.token_hex(16), "bench"
         await bootstrap(postgres, password)
@@ -122,5 +126,7 @@ async def open_environment() -> AsyncIterator[Environment]:
         await operator.close()
         url = postgres.url(names.database_role(login), password)
         pool = await open_pool(url, PoolOptions(maximum=4))
-        yield Environment(folder, postgres.superuser_url, redis, store, Tenant(login, url, DataKeys.generate(), pool))
+        stores = Stores(Database(postgres, password), redis, settings)
+        tenant = Tenant(login, url, DataKeys.generate(), pool)
+        yield Environment(folder, postgres.superuser_url, stores, redis, store, tenant)
         await pool.close()

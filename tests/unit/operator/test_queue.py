@@ -79,18 +79,18 @@ async def test_a_failure_comes_back_and_stops_nobody_else() -> None:
 
 
 async def test_a_wish_to_run_again_is_heard() -> None:
-    runs = 0
+    runs: list[str] = []
 
-    async def handle(_: str) -> float | None:
-        nonlocal runs
-        runs += 1
-        return 0 if runs < 3 else None
+    async def handle(key: str) -> float | None:
+        runs.append(key)
+        return 0 if runs.count("a") < 3 else None
 
     async with running(handle) as queue:
         queue.add("a")
-        await until(lambda: runs == 3)
-        await asyncio.sleep(0.01)
-    assert runs == 3
+        await until(lambda: runs.count("a") == 3)
+        queue.add_after("later", 0.01)
+        await until(lambda: "later" in runs)
+    assert runs == ["a", "a", "a", "later"]
 
 
 async def test_the_sooner_of_two_times_counts() -> None:
@@ -110,17 +110,17 @@ async def test_the_sooner_of_two_times_counts() -> None:
 
 
 async def test_what_is_forgotten_does_not_come_back() -> None:
-    runs = 0
+    runs: list[str] = []
 
-    async def handle(_: str) -> None:
-        nonlocal runs
-        runs += 1
+    async def handle(key: str) -> None:
+        runs.append(key)
 
     async with running(handle) as queue:
-        queue.add_after("a", 0.001)
-        queue.forget("a")
-        await asyncio.sleep(0.02)
-    assert runs == 0
+        queue.add_after("forgotten", 0.001)
+        queue.forget("forgotten")
+        queue.add_after("later", 0.02)
+        await until(lambda: "later" in runs)
+    assert runs == ["later"]
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(1, BACKOFF_FIRST), (2, 2 * BACKOFF_FIRST), (100, BACKOFF_MOST)])
