@@ -54,11 +54,12 @@ test: .venv/synced ## Every test: unit, integration, e2e on the local cluster
 
 .PHONY: test-unit
 test-unit: .venv/synced ## Pure and fast: no network, no servers
+	@python -m hack.host unit
 	@$(PYTEST) tests/unit
 
 .PHONY: test-integration
 test-integration: .venv/synced ## Against real PostgreSQL, Redis and S3, started by the tests themselves
-	@python -m hack.host
+	@python -m hack.host integration
 	@$(PYTEST) tests/integration
 
 .PHONY: test-e2e
@@ -66,7 +67,8 @@ test-e2e: cluster-up images install ## What a user does, on the local cluster
 	@$(PYTEST) tests/e2e
 
 .PHONY: bench
-bench: .venv/synced ## Measure: prints one table and writes build/bench.json
+bench: cluster-up images install ## Measure: prints one table and writes build/bench.json
+	@python -m hack.host integration
 	@python -m tests.bench
 
 ##@ Code

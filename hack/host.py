@@ -1,18 +1,34 @@
-"""Sees to it that this machine has what the integration tests run and no wheel brings: a current Redis."""
+"""Brings what the tests run and no wheel has onto this machine: `python -m hack.host unit|integration`.
+
+Unit tests render the chart, so they need Helm. Integration tests need a current Redis and, for the operator, etcd and
+kube-apiserver. Redis comes from the distribution, the others from pinned Go modules, built once into the user's cache.
+"""
 
 import sys
+from collections.abc import Sequence
 
+from hack.cluster.binaries import HELM, KUBERNETES, LINT, build
 from hack.cluster.errors import ClusterError
 from hack.cluster.host import require_programs
 from hack.cluster.progress import Progress
+from hack.cluster.settings import read_settings
 
-TEST_PROGRAMS = {"redis-server": "redis-server"}
+REDIS = {"redis-server": "redis-server"}
 """Program -> Debian package. The wheels of Redis are older than the 7.0 whose XAUTOCLAIM the tests rely on."""
 
+MODULES = {"unit": (HELM, LINT), "integration": (KUBERNETES,)}
 
-def main() -> int:
+
+def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
+    suite = arguments[0] if len(arguments) == 1 else ""
+    if suite not in MODULES:
+        print(f"usage: python -m hack.host {'|'.join(MODULES)}", file=sys.stderr)
+        return 2
+    progress = Progress()
     try:
-        require_programs(TEST_PROGRAMS, Progress())
+        if suite == "integration":
+            require_programs(REDIS, progress)
+        build(read_settings(), MODULES[suite], progress)
     except ClusterError as error:
         print(error, file=sys.stderr)
         return 1

@@ -28,12 +28,14 @@ def run(
 ) -> str:
     """Run a program to its end and return what it printed; `environment` is added to ours.
 
+    It is looked for as `find_program` does: root's PATH after a plain `su` has no sbin folders.
+
     Raises:
         CommandError: it failed; ClusterError: it does not exist or took longer than `timeout` seconds.
     """
     try:
         done = subprocess.run(
-            args,
+            [find_program(args[0]) or args[0], *args[1:]],
             input=stdin,
             env={**os.environ, **(environment or {})},
             cwd=folder,
@@ -73,7 +75,7 @@ def follow(
     with (
         log.open("w", encoding="utf-8") as kept,
         subprocess.Popen(
-            args,
+            [find_program(args[0]) or args[0], *args[1:]],
             env={**os.environ, **(environment or {})},
             cwd=folder,
             stdin=subprocess.DEVNULL,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from hack.cluster.command import find_program
 from hack.cluster.settings import Settings
 
 Json = dict[str, Any]
@@ -31,6 +32,14 @@ async def run(*command: str, stdin: str | None = None, environment: dict[str, st
     return Done(process.returncode or 0, out.decode(), err.decode())
 
 
+def require_tool(settings: Settings, name: str) -> str:
+    """Path of kubectl or helm, found where `make cluster-up` and `make install` find it. Raises FileNotFoundError."""
+    found = find_program(name, first=settings.binaries)
+    if found is None:
+        raise FileNotFoundError(f"there is no {name} in {settings.binaries} or on PATH")
+    return found
+
+
 @dataclass(frozen=True)
 class Kube:
     """The local cluster's kubectl, as its administrator."""
@@ -42,9 +51,8 @@ class Kube:
         return Kube(self.settings, namespace)
 
     async def run(self, *arguments: str, stdin: str | None = None) -> Done:
-        kubectl = str(self.settings.binaries / "kubectl")
         before = ("--kubeconfig", str(self.settings.kubeconfig), "--namespace", self.namespace)
-        return await run(kubectl, *before, *arguments, stdin=stdin)
+        return await run(require_tool(self.settings, "kubectl"), *before, *arguments, stdin=stdin)
 
     async def ask(self, *arguments: str, stdin: str | None = None) -> str:
         """Raises RuntimeError with kubectl's words when it fails."""

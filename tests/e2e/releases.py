@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hack.install.release import CHART
-from tests.e2e.kube import Done, Kube, run
+from tests.e2e.kube import Done, Kube, require_tool, run
 
 BESIDE: dict[str, Any] = {
     "crds": {"install": False},
@@ -24,7 +24,7 @@ class Release:
 
     async def helm(self, *arguments: str, stdin: str | None = None) -> Done:
         settings = self.kube.settings
-        command = (str(settings.binaries / "helm"), "--kubeconfig", str(settings.kubeconfig))
+        command = (require_tool(settings, "helm"), "--kubeconfig", str(settings.kubeconfig))
         return await run(*command, "--namespace", self.kube.namespace, *arguments, stdin=stdin)
 
     async def ask(self, *arguments: str, stdin: str | None = None) -> str:

@@ -14,7 +14,7 @@ from dreamhub_client import Client, open_client, upload_bytes
 from dreamhub_client.kube import KubeAccess, kube_tokens
 from dreamhub_client.messages import JobUpdate
 from dreamhub_client.models import Document, DocumentsSource, Hit, IngestJobCreate, JobSource, SearchRequest
-from tests.e2e.kube import SYSTEM, Done, Json, Kube, eventually, run
+from tests.e2e.kube import SYSTEM, Done, Json, Kube, eventually, require_tool, run
 
 READY_SECONDS = 90
 JOB_SECONDS = 120
@@ -122,7 +122,7 @@ async def open_tenant(kube: Kube, server: str, kind: str, **spec: object) -> Asy
         access = KubeAccess(
             tenant=name,
             system_namespace=SYSTEM,
-            kubectl=str(kube.settings.binaries / "kubectl"),
+            kubectl=require_tool(kube.settings, "kubectl"),
             kubeconfig=kube.settings.kubeconfig,
         )
         async with open_client(server, kube_tokens(access)) as client:

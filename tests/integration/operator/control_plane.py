@@ -1,12 +1,11 @@
 """A real Kubernetes API server without nodes: etcd and kube-apiserver as two processes, ready in about four seconds.
 
 It validates, defaults, prunes, authorises and watches as in a cluster; nothing runs controllers or pods, so tests play
-those parts themselves. The binaries are those that `make cluster-up` builds.
+those parts themselves. The binaries are those that `python -m hack.host integration` builds.
 """
 
 import asyncio
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -18,7 +17,8 @@ from typing import Any
 import aiohttp
 import yaml
 
-BINARIES = Path(os.environ.get("DREAMHUB_CLUSTER_BIN", Path.home() / ".cache/dreamhub/cluster/bin"))
+from hack.cluster.settings import read_settings
+
 ADMIN_TOKEN = "admin-token"
 START_SECONDS = 60.0
 
@@ -45,12 +45,12 @@ class ControlPlane:
         shutil.rmtree(self.folder / "etcd", ignore_errors=True)
 
 
-def find_program(*names: str) -> Path:
-    for name in names:
-        for path in (BINARIES / name, Path(shutil.which(name) or "/nonexistent")):
-            if path.is_file():
-                return path
-    raise MissingBinariesError(f"{' or '.join(names)} not found in {BINARIES}: run `make cluster-up` once to build it")
+def find_program(name: str) -> Path:
+    folder = read_settings().binaries
+    path = folder / name
+    if not path.is_file():
+        raise MissingBinariesError(f"there is no {name} in {folder}: `python -m hack.host integration` builds it")
+    return path
 
 
 def _free_port() -> int:
@@ -81,7 +81,7 @@ def _write_credentials(folder: Path, url: str) -> None:
 
 
 def start_control_plane(folder: Path) -> ControlPlane:
-    etcd, apiserver = find_program("etcd", "server"), find_program("kube-apiserver")
+    etcd, apiserver = find_program("etcd"), find_program("kube-apiserver")
     client, peer, secure = _free_port(), _free_port(), _free_port()
     url = f"https://127.0.0.1:{secure}"
     _write_credentials(folder, url)

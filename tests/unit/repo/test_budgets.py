@@ -10,7 +10,7 @@ import pytest
 from tests.unit.repo.tree import modules
 
 MODULE_LINES = 400
-FUNCTION_LINES = 60
+FUNCTION_LINES = 40
 MEDIAN_FUNCTION_LINES = 10
 LINES_A_SUPPRESSION = 2000
 
