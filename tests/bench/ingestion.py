@@ -35,7 +35,7 @@ async def measure_ingestion(environment: Environment) -> list[Row]:
             aim=Aim("ours", "<=", 0.6),
             note="database connected, model loaded, extraction process started; from its own log",
         ),
-        Row("worker: peak memory", "MB", process.peak_rss_bytes / 1e6),
+        Row("worker: peak memory, its largest process", "MB", process.peak_rss_bytes / 1e6),
     ]
 
 

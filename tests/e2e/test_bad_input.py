@@ -182,6 +182,12 @@ async def test_malformed_json_is_told_with_its_field(victim: Tenant, body: bytes
     assert code == "MalformedJSON" or problem["errors"]
 
 
+async def test_malformed_manifest_is_refused_by_kubectl(victim: Tenant) -> None:
+    done = await victim.kube.run("create", "--filename", "-", stdin='{"apiVersion": "dreamhub.dev/v1alpha1", "kind": ')
+    assert done.code != 0
+    assert "error" in done.err
+
+
 async def test_job_for_a_deleted_document(victim: Tenant) -> None:
     document = await victim.upload("short-lived.txt", b"Gone before it was read.")
     await victim.client.delete_document(document.id)
@@ -274,6 +280,26 @@ async def test_worker_of_a_tenant_may_not_use_the_api(victim: Tenant) -> None:
 async def test_foreign_token_reaches_only_its_own_tenant(victim: Tenant, rival: Tenant) -> None:
     mine, theirs = await asyncio.gather(victim.client.fetch_tenant(), rival.client.fetch_tenant())
     assert (mine.name, theirs.name) == (victim.name, rival.name)
+
+
+async def test_foreign_token_through_the_cli_reads_as_if_the_job_were_absent(victim: Tenant, rival: Tenant) -> None:
+    name = new_name("mine")
+    await victim.kube.apply(victim.job(name, inline={"name": f"{name}.md", "text": "Not for others."}))
+    never = new_name("never")
+    foreign, absent = await asyncio.gather(rival.cli("watch", name), rival.cli("watch", never))
+    assert (foreign.code, absent.code) == (4, 4)
+    assert "(JobNotFound)" in foreign.err
+    assert foreign.err.replace(name, "NAME") == absent.err.replace(never, "NAME")
+
+
+async def test_foreign_account_may_not_create_a_job_with_kubectl(victim: Tenant, rival: Tenant) -> None:
+    manifest = json.dumps(victim.job("intruder", inline={"name": "a.md", "text": "x"}))
+    done = await victim.kube.run(
+        *("create", "--filename", "-", f"--as=system:serviceaccount:{rival.kube.namespace}:owner"), stdin=manifest
+    )
+    assert done.code != 0
+    assert "forbidden" in done.err
+    assert await victim.kube.find("ingestjob", "intruder") is None
 
 
 async def test_wrong_login_through_the_cli(victim: Tenant) -> None:

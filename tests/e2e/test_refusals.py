@@ -1,12 +1,15 @@
 """Wrong objects are refused by the cluster's API server, in a sentence that names the field and the rule."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.kube import Json, Kube
 from tests.e2e.tenants import Tenant, ingest_job, new_name, tenant_manifest
 
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+SERVER_SIDE = ("--server-side", "--force-conflicts", "--dry-run=server")
 INLINE = {"name": "note.md", "text": "x"}
 DOCUMENTS = {"ids": ["doc_" + "0" * 32]}
 
@@ -45,6 +48,14 @@ async def test_wrong_object_is_refused(kube: Kube, manifest: Json, field: str, r
     words = await kube.refuse(manifest)
     assert field in words
     assert rule in words
+
+
+@pytest.mark.parametrize("manifest", ["dreamhub.yaml", "samples/tenant-acme.yaml", "samples/ingestjob-note.yaml"])
+async def test_shipped_manifest_is_accepted(kube: Kube, tenant: Tenant, manifest: str) -> None:
+    """By the API server itself, rules included; the note goes where a tenant is, the rest where it says."""
+    text = (MANIFESTS / manifest).read_text().replace("namespace: dh-acme", f"namespace: {tenant.kube.namespace}")
+    done = await kube.run("apply", *SERVER_SIDE, "--filename", "-", stdin=text)
+    assert done.code == 0, done.err
 
 
 @pytest.mark.parametrize(
