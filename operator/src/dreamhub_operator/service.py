@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import kopf
 import structlog
 
+from dreamhub.crd.tenant import Tenant
+from dreamhub.domain.conditions import is_true
 from dreamhub.errors import ConflictError, DreamHubError, NotFoundError
 from dreamhub_operator.connection import Connection
 from dreamhub_operator.context import Context
@@ -113,7 +115,18 @@ class Service:
             return None
         if tenant.metadata.deletion_timestamp is not None:
             return await delete_tenant(self.context, self._reconciler.vault, tenant)
-        return await self._reconciler.reconcile(tenant)
+        again = await self._reconciler.reconcile(tenant)
+        self._wake_jobs(tenant)
+        return again
+
+    def _wake_jobs(self, before: Tenant) -> None:
+        """A tenant that became ready: the watch shows our own status write as an echo, which wakes nobody."""
+        tenant = self.context.watched.tenants.get(before.metadata.uid)
+        if tenant is None or is_true(before.status.conditions, "Ready"):
+            return
+        if is_true(tenant.status.conditions, "Ready"):
+            for uid in self.context.watched.waiting_jobs_of(tenant.metadata.name):
+                self._ingest_jobs.add(uid)
 
     async def _reconcile_ingest_job(self, uid: str) -> float | None:
         return await self._guarded("IngestJob", uid, lambda key: reconcile_ingest_job(self.context, key))

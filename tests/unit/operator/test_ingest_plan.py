@@ -10,7 +10,9 @@ from dreamhub.crd.ingest_job import IngestJob
 from dreamhub_operator.desired.job import RENEW_SECONDS
 from dreamhub_operator.reconcile.ingest_plan import (
     KEEP_SUCCEEDED_SECONDS,
+    RETRY_SECONDS,
     IngestObserved,
+    TenantView,
     plan_ingest,
     wants_documents,
 )
@@ -238,6 +240,8 @@ def test_urls_are_renewed_long_before_they_expire() -> None:
         (ingest_job(), observed(job=job_state())),
         (ingest_job(), observed(tenant=None)),
         (ingest_job(), observed(tenant=replace(ACME, ready=False))),
+        (ingest_job(), observed(tenant=replace(ACME, suspended=True))),
+        (ingest_job(suspend=True), observed()),
     ],
 )
 def test_documents_are_asked_for_only_before_a_job_is_created(job: IngestJob, seen: IngestObserved) -> None:
@@ -256,3 +260,10 @@ def test_a_young_job_without_a_pod_is_not_blamed_on_the_quota() -> None:
     plan = plan_ingest(ingest_job(), observed(job=young, refused="quota"), NOW)
     assert plan.finding is not None
     assert plan.finding.reason == "WaitingForPod"
+
+
+@pytest.mark.parametrize("tenant", [None, replace(ACME, ready=False), replace(ACME, suspended=True)])
+def test_a_job_that_waits_for_its_tenant_looks_again_by_itself(tenant: TenantView | None) -> None:
+    again = plan_ingest(ingest_job(), observed(tenant=tenant), NOW).again_seconds
+    assert again is not None
+    assert 0 < again <= RETRY_SECONDS

@@ -20,6 +20,8 @@ from dreamhub_operator.reconcile.job_state import JobState, PodState, find_bad_e
 STARTING_SECONDS = 3
 """A Job without a pod for so long is looked into: the quota may refuse it."""
 RETRY_SECONDS = 15.0
+TENANT_SECONDS = 5.0
+"""How soon a job looks again at a tenant that is not ready: the event that should wake it may have been our own."""
 KEEP_SUCCEEDED_SECONDS = 600
 """How long a succeeded Job and its pods stay, for their logs. A failed one stays as long as its IngestJob."""
 
@@ -74,6 +76,7 @@ def wants_documents(job: IngestJob, observed: IngestObserved) -> bool:
         and observed.job is None
         and observed.tenant is not None
         and observed.tenant.ready
+        and not (observed.tenant.suspended or job.spec.suspend)
     )
 
 
@@ -144,13 +147,15 @@ def _plan_start(job: IngestJob, observed: IngestObserved) -> IngestPlan:
     tenant = observed.tenant
     if tenant is None:
         message = "this namespace belongs to no tenant; create IngestJobs in the namespace of a Tenant, such as dh-acme"
-        return IngestPlan(pend(IngestReason.NOT_A_TENANT_NAMESPACE, message))
+        return IngestPlan(pend(IngestReason.NOT_A_TENANT_NAMESPACE, message), again_seconds=RETRY_SECONDS)
     if not tenant.ready:
-        return IngestPlan(pend(IngestReason.TENANT_NOT_READY, f"tenant {tenant.name} is not ready: {tenant.message}"))
+        message = f"tenant {tenant.name} is not ready: {tenant.message}"
+        return IngestPlan(pend(IngestReason.TENANT_NOT_READY, message), again_seconds=TENANT_SECONDS)
     if job.spec.suspend:
         return IngestPlan(pend(IngestReason.SUSPENDED, "spec.suspend is true; set it to false to go on"))
     if tenant.suspended:
-        return IngestPlan(pend(IngestReason.TENANT_SUSPENDED, f"tenant {tenant.name} is suspended by its spec"))
+        message = f"tenant {tenant.name} is suspended by its spec"
+        return IngestPlan(pend(IngestReason.TENANT_SUSPENDED, message), again_seconds=RETRY_SECONDS)
     missing = _missing_documents(job, observed)
     if missing:
         return _finish(fail(IngestReason.DOCUMENT_NOT_FOUND, _not_found(missing), None))
