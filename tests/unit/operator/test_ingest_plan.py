@@ -11,6 +11,7 @@ from dreamhub_operator.desired.job import RENEW_SECONDS
 from dreamhub_operator.reconcile.ingest_plan import (
     KEEP_SUCCEEDED_SECONDS,
     RETRY_SECONDS,
+    STARTING_SECONDS,
     IngestObserved,
     TenantView,
     plan_ingest,
@@ -267,3 +268,8 @@ def test_a_job_that_waits_for_its_tenant_looks_again_by_itself(tenant: TenantVie
     again = plan_ingest(ingest_job(), observed(tenant=tenant), NOW).again_seconds
     assert again is not None
     assert 0 < again <= RETRY_SECONDS
+
+
+def test_a_created_job_is_looked_after_though_nothing_may_happen_to_it() -> None:
+    """Its echo is no news, and a Job that the quota keeps from having a pod changes no more."""
+    assert plan_ingest(ingest_job(), observed(), NOW).again_seconds == STARTING_SECONDS

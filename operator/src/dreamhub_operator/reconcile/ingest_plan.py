@@ -159,7 +159,8 @@ def _plan_start(job: IngestJob, observed: IngestObserved) -> IngestPlan:
     missing = _missing_documents(job, observed)
     if missing:
         return _finish(fail(IngestReason.DOCUMENT_NOT_FOUND, _not_found(missing), None))
-    return IngestPlan(pend(IngestReason.WAITING_FOR_POD, "the Job is created; its pod has not started"), ("CreateJob",))
+    created = pend(IngestReason.WAITING_FOR_POD, "the Job is created; its pod has not started")
+    return IngestPlan(created, ("CreateJob",), STARTING_SECONDS)
 
 
 def _missing_documents(job: IngestJob, observed: IngestObserved) -> list[str]:
