@@ -164,6 +164,14 @@ CRASH = pod(phase="Failed", ended="Error", exit_code=1, message="boom")
             id="a record may be there",
         ),
         pytest.param(
+            ingest_job(),
+            observed(job=job_state(failure="BackoffLimitExceeded"), unavailable=("DatabaseUnavailable", "away")),
+            "Pending",
+            "DatabaseUnavailable",
+            (),
+            id="a failed job's record may be there",
+        ),
+        pytest.param(
             ingest_job(suspend=True), observed(job=job_state()), "Pending", "Suspended", ("Suspend",), id="suspend"
         ),
         pytest.param(

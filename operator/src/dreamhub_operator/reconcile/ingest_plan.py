@@ -112,14 +112,16 @@ def _finish(outcome: Finding) -> IngestPlan:
 
 
 def _outcome(observed: IngestObserved) -> Finding | None:
-    """How it ended, or None while it has not."""
+    """How it ended, or None while it has not, or while the database, whose record counts, cannot be asked."""
     if observed.run is not None and observed.run.progress.state == "Succeeded":
         return succeed(observed.run)
     if observed.run is not None and observed.run.progress.state == "Failed":
         return fail(IngestReason.DOCUMENTS_FAILED, _documents_failed(observed.run), observed.run)
-    if observed.job is not None and observed.job.failure is not None:
+    if observed.job is None or observed.unavailable is not None:
+        return None
+    if observed.job.failure is not None:
         return _job_failed(observed.job, observed)
-    if observed.job is not None and observed.job.complete and observed.unavailable is None:
+    if observed.job.complete:
         message = "the worker ended without recording an outcome; create another IngestJob and report this"
         return fail(IngestReason.WORKER_FAILED, message, observed.run)
     return None
