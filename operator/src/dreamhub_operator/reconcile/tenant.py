@@ -20,6 +20,7 @@ from dreamhub_operator.desired.ownership import owner_selector
 from dreamhub_operator.desired.quota import build_limits, build_quota
 from dreamhub_operator.kinds import SECRET, TENANT, TENANT_CHILDREN, Manifest
 from dreamhub_operator.reconcile.ledger import Ledger
+from dreamhub_operator.reconcile.pace import Pace
 from dreamhub_operator.reconcile.statuses import build_patch, fence
 from dreamhub_operator.reconcile.tenant_plan import (
     FINALIZER,
@@ -44,12 +45,10 @@ from dreamhub_operator.reconcile.tenant_status import (
     Part,
     Report,
     build_tenant_status,
-    is_ready,
 )
 from dreamhub_operator.vault import KeyVault
 
 MAX_ROUNDS = 6
-RETRY_SECONDS = 1.0
 PASSWORD_BYTES = 32
 DATABASE_SECONDS = 600.0
 """How long a provisioned database is trusted. The cache is not: Redis forgets its users when it restarts."""
@@ -63,15 +62,19 @@ class TenantReconciler:
     vault: KeyVault
     database: Ledger = field(default_factory=lambda: Ledger(DATABASE_SECONDS))
     cache: Ledger = field(default_factory=lambda: Ledger(1.0))
+    pace: Pace = field(default_factory=Pace)
 
     async def reconcile(self, tenant: Tenant) -> float:
         """Seconds until the next look: drift is found by looking."""
         report = Report()
+        changed = tenant.status.observed_generation != tenant.metadata.generation
         tenant = await self._converge(tenant, report)
         status = build_tenant_status(tenant, report, self.context.now())
         await write_tenant_status(self.context, tenant, status)
         await self._announce(tenant, status, report)
-        return self.context.settings.drift_seconds if is_ready(report) else RETRY_SECONDS
+        jitter = secrets.randbelow(1000) / 1000
+        again = self.pace.next_look(tenant.metadata.uid, report, changed=changed, jitter=jitter)
+        return again if again is not None else self.context.settings.drift_seconds
 
     async def _converge(self, tenant: Tenant, report: Report) -> Tenant:
         for _ in range(MAX_ROUNDS):
