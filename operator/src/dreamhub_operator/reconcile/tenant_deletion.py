@@ -6,13 +6,15 @@ What happens to the documents is spec.deletionPolicy: Block refuses while there 
 and keys for a Tenant of the same name, Erase destroys them, the keys last.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
 
 from dreamhub.crd.ingest_job import IngestJob
-from dreamhub.crd.tenant import NamespaceRef, Tenant
+from dreamhub.crd.tenant import NamespaceRef, Tenant, TenantReason
+from dreamhub.errors import ConflictError, DreamHubError
 from dreamhub.names import OWNER_UID_LABEL
 from dreamhub_operator import events
 from dreamhub_operator.context import Context
@@ -25,6 +27,16 @@ from dreamhub_operator.vault import KeyVault
 
 WAIT_SECONDS = 1.0
 BLOCKED_SECONDS = 15.0
+
+_AWAY = frozenset(
+    {
+        TenantReason.CACHE_UNAVAILABLE,
+        TenantReason.DATABASE_UNAVAILABLE,
+        TenantReason.STORAGE_UNAVAILABLE,
+        TenantReason.CLUSTER_REFUSED,
+    }
+)
+"""What a deletion waits for when an error stops it."""
 
 log = structlog.get_logger()
 
@@ -86,7 +98,8 @@ async def delete_tenant(context: Context, vault: KeyVault, tenant: Tenant) -> fl
         return BLOCKED_SECONDS
     if observed.namespace is not None:
         return await _delete_namespace(context, tenant, observed.namespace)
-    await _tell(context, tenant, (), "the namespace is gone; removing logins and data")
+    if not _has_failed(tenant):
+        await _tell(context, tenant, (), "the namespace is gone; removing logins and data")
     await _delete_stores(context, vault, tenant)
     tenant = context.watched.tenants.get(tenant.metadata.uid, tenant)
     kept = tuple(name for name in tenant.metadata.finalizers if name != FINALIZER)
@@ -95,15 +108,36 @@ async def delete_tenant(context: Context, vault: KeyVault, tenant: Tenant) -> fl
     return None
 
 
+def _has_failed(tenant: Tenant) -> bool:
+    """Whether the status tells of a store that did not answer, which is not unsaid before it has answered."""
+    return any(c.type == "Ready" and c.reason in _AWAY for c in tenant.status.conditions)
+
+
+@asynccontextmanager
+async def _blaming(context: Context, tenant: Tenant, reason: TenantReason) -> AsyncIterator[None]:
+    """An error is what the deletion waits for: the status says so, and the queue tries again ever later."""
+    try:
+        yield
+    except ConflictError:
+        raise
+    except DreamHubError as error:
+        latest = context.watched.tenants.get(tenant.metadata.uid, tenant)
+        with suppress(DreamHubError):
+            await _tell(context, latest, (), error.message, reason)
+        raise
+
+
 async def _observe(context: Context, tenant: Tenant) -> DeletionObserved:
     """Live reads only: nothing is deleted on the word of a cache."""
     name = tenant.metadata.name
     counts = tenant.spec.deletion_policy == "Block"
+    async with _blaming(context, tenant, TenantReason.DATABASE_UNAVAILABLE):
+        documents = await context.database.count_documents(name) if counts else 0
     watched = context.watched
     jobs = [watched.ingest_jobs[uid] for uid in watched.ingest_jobs_in(namespace_name(tenant))]
     return DeletionObserved(
         namespace=await context.cluster.get(namespace_key(tenant)),
-        documents=await context.database.count_documents(name) if counts else 0,
+        documents=documents,
         unfinished=unfinished_jobs(jobs),
     )
 
@@ -122,22 +156,35 @@ async def _delete_namespace(context: Context, tenant: Tenant, live: Manifest) ->
     await _tell(context, tenant, (), "; ".join([f"waiting for namespace {metadata['name']} to go", *waiting]))
     if not metadata.get("deletionTimestamp"):
         log.info("deleting namespace", tenant=tenant.metadata.name, namespace=metadata["name"], uid=metadata["uid"])
-        await context.cluster.delete(namespace_key(tenant), metadata["uid"])
+        async with _blaming(context, tenant, TenantReason.CLUSTER_REFUSED):
+            await context.cluster.delete(namespace_key(tenant), metadata["uid"])
     return WAIT_SECONDS
 
 
 async def _delete_stores(context: Context, vault: KeyVault, tenant: Tenant) -> None:
     name = tenant.metadata.name
-    await context.cache.delete_user(name)
-    if erases(tenant):
-        await context.cache.delete_keys(name)
+    async with _blaming(context, tenant, TenantReason.CACHE_UNAVAILABLE):
+        await context.cache.delete_user(name)
+        if erases(tenant):
+            await context.cache.delete_keys(name)
+    if not erases(tenant):
+        return
+    async with _blaming(context, tenant, TenantReason.DATABASE_UNAVAILABLE):
         await context.database.drop(name)
+    async with _blaming(context, tenant, TenantReason.STORAGE_UNAVAILABLE):
         await context.objects.delete_all(name)
+    async with _blaming(context, tenant, TenantReason.CLUSTER_REFUSED):
         await vault.destroy(name)
 
 
-async def _tell(context: Context, tenant: Tenant, blockers: tuple[str, ...], progress: str) -> None:
-    status = build_deleting_status(tenant, blockers, progress, context.now())
+async def _tell(
+    context: Context,
+    tenant: Tenant,
+    blockers: tuple[str, ...],
+    progress: str,
+    reason: TenantReason = TenantReason.DELETING,
+) -> None:
+    status = build_deleting_status(tenant, blockers, progress, context.now(), reason)
     before = tenant.status.deletion.blocked_by if tenant.status.deletion is not None else ()
     await write_tenant_status(context, tenant, status)
     if blockers and blockers != before:

@@ -148,12 +148,18 @@ def _condition(
     )
 
 
-def build_deleting_status(tenant: Tenant, blocked_by: tuple[str, ...], progress: str, now: datetime) -> TenantStatus:
-    """The status of a Tenant that is on its way out, or that may not go yet."""
+def build_deleting_status(
+    tenant: Tenant,
+    blocked_by: tuple[str, ...],
+    progress: str,
+    now: datetime,
+    reason: TenantReason = TenantReason.DELETING,
+) -> TenantStatus:
+    """The status of a Tenant that is on its way out, or that may not go yet; `reason` tells what does not answer."""
     if blocked_by:
         why = Failure(TenantReason.DELETION_BLOCKED, "deletion waits: " + "; ".join(blocked_by))
     else:
-        why = Failure(TenantReason.DELETING, progress)
+        why = Failure(reason, progress)
     stated = [
         _condition(tenant, "Ready", why, now, holds=False),
         _condition(tenant, "Reconciling", why, now, holds=not blocked_by),

@@ -1,0 +1,101 @@
+"""Steps of a deletion against a cluster and stores that are played."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from dreamhub.crd.tenant import Tenant
+from dreamhub.errors import UnavailableError
+from dreamhub_operator.reconcile.tenant_deletion import delete_tenant
+from dreamhub_operator.watched import Watched
+from tests.unit.operator.builders import NOW, tenant
+
+RECORDED = {"namespace": {"name": "dh-acme", "uid": "ns-uid"}}
+
+
+class Cluster:
+    """Holds one Tenant and perhaps its namespace; remembers what was done."""
+
+    def __init__(self, subject: Tenant, namespace: dict[str, Any] | None) -> None:
+        self.body = subject.model_dump(mode="json", by_alias=True, exclude_none=True)
+        self.namespace = namespace
+        self.jobs: list[dict[str, Any]] = []
+        self.deleted: list[str] = []
+
+    async def get(self, _: object) -> dict[str, Any] | None:
+        return self.namespace
+
+    async def list(self, *_: object) -> list[dict[str, Any]]:
+        return self.jobs
+
+    async def create(self, _: object) -> None:
+        """Takes Events."""
+
+    async def delete(self, key: Any, uid: str) -> bool:
+        self.deleted.append(uid)
+        return bool(key)
+
+    async def patch(self, _: object, changes: dict[str, Any], *, subresource: str = "") -> dict[str, Any]:
+        if subresource:
+            self.body["status"] = {**self.body.get("status", {}), **changes["status"]}
+        else:
+            self.body["metadata"]["finalizers"] = changes["metadata"]["finalizers"]
+        version = str(int(self.body["metadata"]["resourceVersion"]) + 1)
+        self.body["metadata"]["resourceVersion"] = version
+        return self.body
+
+
+class Stores:
+    """Cache, database, objects and keys in one: every call is noted, and the one named `away` fails."""
+
+    def __init__(self, away: str = "", documents: int = 0) -> None:
+        self.away = away
+        self.documents = documents
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*_: object) -> int:
+            self.calls.append(name)
+            if name == self.away:
+                raise UnavailableError(f"{name} does not answer")
+            return self.documents
+
+        return call
+
+
+async def delete(subject: Tenant, cluster: Cluster, stores: Stores) -> float | None:
+    watched = Watched()
+    watched.put_tenant(cluster.body)
+    context = SimpleNamespace(
+        watched=watched, cluster=cluster, database=stores, cache=stores, objects=stores, now=lambda: NOW
+    )
+    return await delete_tenant(cast("Any", context), cast("Any", stores), subject)
+
+
+def ready_of(cluster: Cluster) -> tuple[str, str]:
+    (found,) = [c for c in cluster.body["status"]["conditions"] if c["type"] == "Ready"]
+    return found["reason"], found["message"]
+
+
+@pytest.mark.parametrize(
+    ("away", "reason"),
+    [
+        ("delete_user", "CacheUnavailable"),
+        ("drop", "DatabaseUnavailable"),
+        ("delete_all", "StorageUnavailable"),
+        ("destroy", "ClusterRefused"),
+        ("count_documents", "DatabaseUnavailable"),
+    ],
+)
+async def test_what_does_not_answer_is_in_the_status(away: str, reason: str) -> None:
+    subject = tenant(RECORDED, deletionPolicy="Block")
+    cluster = Cluster(subject, None)
+    with pytest.raises(UnavailableError):
+        await delete(subject, cluster, Stores(away))
+    assert ready_of(cluster) == (reason, f"{away} does not answer")
+    with pytest.raises(UnavailableError):
+        await delete(Tenant.model_validate(cluster.body), cluster, Stores(away))
+    assert ready_of(cluster) == (reason, f"{away} does not answer")
+    assert await delete(Tenant.model_validate(cluster.body), cluster, Stores()) is None
+    assert cluster.body["metadata"]["finalizers"] == []
