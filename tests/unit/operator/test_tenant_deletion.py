@@ -7,11 +7,23 @@ import pytest
 
 from dreamhub.crd.tenant import Tenant
 from dreamhub.errors import UnavailableError
+from dreamhub.names import OWNER_UID_LABEL
 from dreamhub_operator.reconcile.tenant_deletion import delete_tenant
 from dreamhub_operator.watched import Watched
 from tests.unit.operator.builders import NOW, tenant
 
 RECORDED = {"namespace": {"name": "dh-acme", "uid": "ns-uid"}}
+
+
+def condition(kind: str) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "status": "True",
+        "reason": "Provisioned",
+        "message": "",
+        "observedGeneration": 1,
+        "lastTransitionTime": NOW.isoformat(),
+    }
 
 
 class Cluster:
@@ -99,3 +111,35 @@ async def test_what_does_not_answer_is_in_the_status(away: str, reason: str) -> 
     assert ready_of(cluster) == (reason, f"{away} does not answer")
     assert await delete(Tenant.model_validate(cluster.body), cluster, Stores()) is None
     assert cluster.body["metadata"]["finalizers"] == []
+
+
+STRANGERS = {"metadata": {"name": "dh-acme", "uid": "theirs", "labels": {OWNER_UID_LABEL: "another"}}}
+OURS = {"metadata": {"name": "dh-acme", "uid": "ns-uid", "labels": {OWNER_UID_LABEL: "tenant-uid"}}}
+
+
+@pytest.mark.parametrize("policy", ["Block", "Retain", "Erase"])
+@pytest.mark.parametrize("namespace", [STRANGERS, {"metadata": {"name": "dh-acme", "uid": "theirs"}}, None])
+async def test_a_tenant_that_never_was_goes_and_touches_nothing(policy: str, namespace: dict[str, Any] | None) -> None:
+    subject = tenant(deletionPolicy=policy)
+    cluster, stores = Cluster(subject, namespace), Stores(documents=3)
+    assert await delete(subject, cluster, stores) is None
+    assert cluster.body["metadata"]["finalizers"] == []
+    assert (stores.calls, cluster.deleted) == ([], [])
+
+
+async def test_what_was_made_before_the_namespace_was_lost_goes_but_not_the_strangers_namespace() -> None:
+    made = condition("DatabaseReady")
+    subject = tenant({"conditions": [made]}, deletionPolicy="Erase")
+    cluster, stores = Cluster(subject, STRANGERS), Stores()
+    assert await delete(subject, cluster, stores) is None
+    assert "drop" in stores.calls
+    assert cluster.deleted == []
+
+
+async def test_a_namespace_with_our_label_is_recorded_before_it_goes() -> None:
+    subject = tenant(deletionPolicy="Erase")
+    cluster = Cluster(subject, OURS)
+    assert await delete(subject, cluster, Stores()) == 0
+    assert cluster.body["status"]["namespace"] == {"name": "dh-acme", "uid": "ns-uid"}
+    await delete(Tenant.model_validate(cluster.body), cluster, Stores())
+    assert cluster.deleted == ["ns-uid"]

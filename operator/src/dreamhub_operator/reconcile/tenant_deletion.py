@@ -22,7 +22,7 @@ from dreamhub_operator.kinds import Manifest
 from dreamhub_operator.reconcile.ingest_plan import is_final
 from dreamhub_operator.reconcile.tenant import write_finalizers, write_tenant_status
 from dreamhub_operator.reconcile.tenant_plan import FINALIZER, namespace_key, namespace_name
-from dreamhub_operator.reconcile.tenant_status import build_deleting_status
+from dreamhub_operator.reconcile.tenant_status import PARTS, build_deleting_status
 from dreamhub_operator.vault import KeyVault
 
 WAIT_SECONDS = 1.0
@@ -44,6 +44,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class DeletionObserved:
     namespace: Manifest | None
+    """None as well when the namespace of this name is another's and never was this Tenant's."""
     documents: int
     unfinished: tuple[str, ...]
     """Names of IngestJobs that have not ended."""
@@ -73,9 +74,23 @@ def _foreign_namespace(tenant: Tenant, live: Manifest | None) -> tuple[str, ...]
         return ()
     message = (
         f"namespace {metadata['name']} is not provably this Tenant's (its UID is {metadata['uid']}, its owner "
-        f"{owner}); look into it, and delete it yourself or set its label and status.namespace right"
+        f"{owner}); look into it: only when it is this Tenant's, set its label and status.namespace right"
     )
     return (message,)
+
+
+def find_own_namespace(tenant: Tenant, live: Manifest | None) -> Manifest | None:
+    """The live namespace, unless it is a stranger's: never recorded as this Tenant's, and without its label."""
+    if live is None or tenant.status.namespace is not None:
+        return live
+    owner = (live["metadata"].get("labels") or {}).get(OWNER_UID_LABEL)
+    return live if owner == tenant.metadata.uid else None
+
+
+def was_provisioned(tenant: Tenant, namespace: Manifest | None) -> bool:
+    """Whether anything was made for it. If not, stores of its name are another's, such as a retained namesake's."""
+    made = any(c.type in PARTS and c.status == "True" for c in tenant.status.conditions)
+    return namespace is not None or tenant.status.namespace is not None or made
 
 
 def erases(tenant: Tenant) -> bool:
@@ -98,9 +113,10 @@ async def delete_tenant(context: Context, vault: KeyVault, tenant: Tenant) -> fl
         return BLOCKED_SECONDS
     if observed.namespace is not None:
         return await _delete_namespace(context, tenant, observed.namespace)
-    if not _has_failed(tenant):
-        await _tell(context, tenant, (), "the namespace is gone; removing logins and data")
-    await _delete_stores(context, vault, tenant)
+    if was_provisioned(tenant, None):
+        if not _has_failed(tenant):
+            await _tell(context, tenant, (), "the namespace is gone; removing logins and data")
+        await _delete_stores(context, vault, tenant)
     tenant = context.watched.tenants.get(tenant.metadata.uid, tenant)
     kept = tuple(name for name in tenant.metadata.finalizers if name != FINALIZER)
     await events.emit(context.cluster, tenant, "Normal", "Deleted", f"policy {tenant.spec.deletion_policy}: done")
@@ -129,17 +145,15 @@ async def _blaming(context: Context, tenant: Tenant, reason: TenantReason) -> As
 
 async def _observe(context: Context, tenant: Tenant) -> DeletionObserved:
     """Live reads only: nothing is deleted on the word of a cache."""
-    name = tenant.metadata.name
-    counts = tenant.spec.deletion_policy == "Block"
-    async with _blaming(context, tenant, TenantReason.DATABASE_UNAVAILABLE):
-        documents = await context.database.count_documents(name) if counts else 0
+    async with _blaming(context, tenant, TenantReason.CLUSTER_REFUSED):
+        own = find_own_namespace(tenant, await context.cluster.get(namespace_key(tenant)))
+    if tenant.spec.deletion_policy != "Block" or not was_provisioned(tenant, own):
+        return DeletionObserved(own, 0, ())
     watched = context.watched
     jobs = [watched.ingest_jobs[uid] for uid in watched.ingest_jobs_in(namespace_name(tenant))]
-    return DeletionObserved(
-        namespace=await context.cluster.get(namespace_key(tenant)),
-        documents=documents,
-        unfinished=unfinished_jobs(jobs),
-    )
+    async with _blaming(context, tenant, TenantReason.DATABASE_UNAVAILABLE):
+        documents = await context.database.count_documents(tenant.metadata.name)
+    return DeletionObserved(own, documents, unfinished_jobs(jobs))
 
 
 async def _delete_namespace(context: Context, tenant: Tenant, live: Manifest) -> float:
