@@ -79,6 +79,11 @@ class Watched:
         if known is not None and known.uid == body["metadata"]["uid"]:
             del self.jobs[owner_uid(body)]
 
+    def forget_job(self, uid: str) -> None:
+        """The Job of this IngestJob, and its pods, turned out to be gone; no watch has told, nor will."""
+        self.jobs.pop(uid, None)
+        self.pods.pop(uid, None)
+
     def put_pod(self, body: Manifest) -> bool:
         """As `put_job`."""
         state = read_pod(body)

@@ -10,7 +10,7 @@ from dreamhub.errors import UnavailableError
 from dreamhub.names import OWNER_UID_LABEL
 from dreamhub_operator.reconcile.tenant_deletion import delete_tenant
 from dreamhub_operator.watched import Watched
-from tests.unit.operator.builders import NOW, tenant
+from tests.unit.operator.builders import NOW, ingest_job, tenant
 
 RECORDED = {"namespace": {"name": "dh-acme", "uid": "ns-uid"}}
 
@@ -143,3 +143,12 @@ async def test_a_namespace_with_our_label_is_recorded_before_it_goes() -> None:
     assert cluster.body["status"]["namespace"] == {"name": "dh-acme", "uid": "ns-uid"}
     await delete(Tenant.model_validate(cluster.body), cluster, Stores())
     assert cluster.deleted == ["ns-uid"]
+
+
+async def test_unfinished_jobs_are_asked_of_the_cluster() -> None:
+    subject = tenant(RECORDED, deletionPolicy="Block")
+    cluster = Cluster(subject, OURS)
+    cluster.jobs = [ingest_job().model_dump(mode="json", by_alias=True, exclude_none=True)]
+    await delete(subject, cluster, Stores())
+    assert cluster.deleted == []
+    assert cluster.body["status"]["deletion"]["blockedBy"] == ["IngestJob/handbook has not ended"]

@@ -35,13 +35,18 @@ log = structlog.get_logger()
 
 
 async def reconcile_ingest_job(context: Context, uid: str) -> float | None:
-    """Seconds until it should run again, or None. Raises DreamHubError to be run again after a backoff."""
+    """Seconds until it should run again, or None; 0 when its Job turned out to be gone.
+
+    Raises DreamHubError to be run again after a backoff.
+    """
     job = context.watched.ingest_jobs.get(uid)
     if job is None or job.metadata.deletion_timestamp is not None:
         return None
     observed = await observe(context, job)
     plan = plan_ingest(job, observed, context.now())
     finding = await apply_plan(context, job, observed, plan)
+    if observed.job is not None and uid not in context.watched.jobs:
+        return 0
     if finding is not None:
         await write_status(context, job, finding)
     return RETRY_SECONDS if finding is not plan.finding else plan.again_seconds
@@ -112,12 +117,18 @@ async def apply_plan(context: Context, job: IngestJob, observed: IngestObserved,
                 case "Finish":
                     await _finish(context, job, plan.keep_job_seconds)
                 case "Delete":
-                    await context.cluster.delete(_key(job), job.metadata.uid)
+                    await _delete(context, job)
     except ConflictError as error:
         return fail(IngestReason.JOB_NAME_TAKEN, error.message, None)
     except (ForbiddenError, InvalidInputError) as error:
         return pend(IngestReason.CLUSTER_REFUSED, error.message, observed.run)
     return plan.finding
+
+
+async def _delete(context: Context, job: IngestJob) -> None:
+    """What was gone already is a ghost: no watch will tell of it any more."""
+    if not await context.cluster.delete(_key(job), job.metadata.uid):
+        context.watched.drop_ingest_job(job.metadata.uid)
 
 
 def _key(job: IngestJob) -> ObjectKey:
@@ -170,6 +181,7 @@ async def _patch_job(context: Context, job: IngestJob, changes: dict[str, object
         answer = await context.cluster.patch(ObjectKey(JOB, state.name, job.metadata.namespace), changes)
     except NotFoundError:
         log.info("the Job is gone", job=state.name)
+        context.watched.forget_job(job.metadata.uid)
         return
     context.watched.put_job(answer)
 
@@ -194,6 +206,7 @@ async def write_status(context: Context, job: IngestJob, finding: Finding) -> No
     try:
         answer = await context.cluster.patch(_key(job), body, subresource="status")
     except NotFoundError:
+        context.watched.drop_ingest_job(job.metadata.uid)
         return
     context.watched.put_ingest_job(answer)
     await _announce(context, job, status)

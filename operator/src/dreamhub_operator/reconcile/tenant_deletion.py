@@ -18,7 +18,7 @@ from dreamhub.errors import ConflictError, DreamHubError
 from dreamhub.names import OWNER_UID_LABEL
 from dreamhub_operator import events
 from dreamhub_operator.context import Context
-from dreamhub_operator.kinds import Manifest
+from dreamhub_operator.kinds import INGEST_JOB, Manifest
 from dreamhub_operator.reconcile.ingest_plan import is_final
 from dreamhub_operator.reconcile.tenant import write_finalizers, write_tenant_status
 from dreamhub_operator.reconcile.tenant_plan import FINALIZER, namespace_key, namespace_name
@@ -149,8 +149,9 @@ async def _observe(context: Context, tenant: Tenant) -> DeletionObserved:
         own = find_own_namespace(tenant, await context.cluster.get(namespace_key(tenant)))
     if tenant.spec.deletion_policy != "Block" or not was_provisioned(tenant, own):
         return DeletionObserved(own, 0, ())
-    watched = context.watched
-    jobs = [watched.ingest_jobs[uid] for uid in watched.ingest_jobs_in(namespace_name(tenant))]
+    async with _blaming(context, tenant, TenantReason.CLUSTER_REFUSED):
+        found = await context.cluster.list(INGEST_JOB, namespace_name(tenant), "")
+    jobs = [IngestJob.model_validate(body) for body in found]
     async with _blaming(context, tenant, TenantReason.DATABASE_UNAVAILABLE):
         documents = await context.database.count_documents(tenant.metadata.name)
     return DeletionObserved(own, documents, unfinished_jobs(jobs))
