@@ -93,9 +93,13 @@ async def test_an_opened_network_is_closed_again_and_told(api: Api, operator: Op
     assert drift["corrected"] == 1
     assert drift["lastObject"] == "NetworkPolicy/default-deny"
     assert drift["lastFields"] == "spec.ingress"
-    events = await api.ok("GET", "/api/v1/namespaces/default/events")
-    told = [event["message"] for event in events["items"] if event["reason"] == "DriftCorrected"]
-    assert any("mallory" in message and "spec.ingress" in message for message in told)
+
+    async def told() -> bool:
+        events = await api.ok("GET", "/api/v1/namespaces/default/events")
+        messages = [event["message"] for event in events["items"] if event["reason"] == "DriftCorrected"]
+        return any("mallory" in message and "spec.ingress" in message for message in messages)
+
+    await eventually(told, "an Event that names editor and field")
 
 
 async def test_what_is_taken_away_comes_back(api: Api, operator: OperatorProcess, redis_client: Redis) -> None:
