@@ -17,6 +17,7 @@ from dreamhub_operator.reconcile.ingest_plan import (
     plan_ingest,
     wants_documents,
 )
+from dreamhub_operator.reconcile.job_state import PodState
 from tests.unit.operator.builders import (
     ACME,
     DOCUMENT,
@@ -276,6 +277,27 @@ def test_a_job_that_waits_for_its_tenant_looks_again_by_itself(tenant: TenantVie
     again = plan_ingest(ingest_job(), observed(tenant=tenant), NOW).again_seconds
     assert again is not None
     assert 0 < again <= RETRY_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("pods", "refused", "reason"),
+    [
+        ([OOM], None, "Retrying"),
+        ([OOM], "quota", "OverQuota"),
+        ([], "quota", "OverQuota"),
+        ([], None, "Embedding"),
+        ([OOM, pod()], "quota", "Embedding"),
+        ([pod(phase="Succeeded")], "quota", "Embedding"),
+    ],
+)
+def test_without_a_worker_its_absence_is_told_rather_than_earlier_progress(
+    pods: list[PodState], refused: str | None, reason: str
+) -> None:
+    seen = observed(job=job_state(active=0), pods=pods, run=run_status(), refused=refused)
+    finding = plan_ingest(ingest_job(), seen, NOW).finding
+    assert finding is not None
+    assert finding.reason == reason
+    assert finding.run == run_status()
 
 
 def test_a_created_job_is_looked_after_though_nothing_may_happen_to_it() -> None:

@@ -97,7 +97,8 @@ async def _last_word(context: Context, tenant: str, uid: str) -> RunStatus | Non
 
 
 async def _refusal(context: Context, job: IngestJob, state: JobState) -> str | None:
-    if context.watched.pods.get(job.metadata.uid) or not is_overdue(state, context.now()):
+    pods = context.watched.pods.get(job.metadata.uid, {}).values()
+    if any(pod.phase != "Failed" for pod in pods) or not is_overdue(state, context.now()):
         return None
     quota = await context.cluster.get(ObjectKey(RESOURCE_QUOTA, QUOTA_NAME, job.metadata.namespace))
     return explain_refusal(quota, context.settings.worker_resources) if quota is not None else None

@@ -194,19 +194,26 @@ def _plan_watch(job: IngestJob, observed: IngestObserved, state: JobState, now: 
 
 
 def _watch_finding(observed: IngestObserved, state: JobState, now: datetime) -> Finding:
+    """Why there is no worker, when there is none, counts more than how far an earlier one came."""
     trouble = find_trouble(observed.pods)
     if trouble is not None:
         return pend(*trouble, observed.run)
-    if observed.run is not None:
+    without = all(pod.phase == "Failed" for pod in observed.pods)
+    if without and observed.refused is not None and is_overdue(state, now):
+        return pend(IngestReason.OVER_QUOTA, observed.refused, observed.run)
+    end = find_bad_end(observed.pods)
+    if observed.run is not None and not (without and end is not None):
         return progress_of(observed.run)
     if any(pod.phase == "Running" for pod in observed.pods):
         return run(IngestReason.STARTING, "the worker is starting", None)
-    end = find_bad_end(observed.pods)
     if end is not None:
-        return run(IngestReason.RETRYING, f"a worker ended with {end.ended}; the next one goes on from there", None)
-    if observed.refused is not None and is_overdue(state, now):
-        return pend(IngestReason.OVER_QUOTA, observed.refused)
+        return _retrying(end, observed)
     return pend(IngestReason.WAITING_FOR_POD, "the Job is created; its pod has not started")
+
+
+def _retrying(end: PodState, observed: IngestObserved) -> Finding:
+    message = f"a worker ended with {end.ended}; the next one goes on from there"
+    return run(IngestReason.RETRYING, message, observed.run)
 
 
 def is_overdue(state: JobState, now: datetime) -> bool:
