@@ -44,4 +44,5 @@ class Context:
             pull_secrets=settings.image_pull_secrets,
             size_limit=settings.upload_limit_bytes,
             log_level=settings.log_level,
+            deadline_seconds=settings.job_deadline_seconds,
         )

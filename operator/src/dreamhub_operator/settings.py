@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     upload_limit_bytes: Annotated[int, Field(ge=1)] = 100 * 1024 * 1024
     """Largest original that a worker reads."""
 
+    job_deadline_seconds: Annotated[int, Field(ge=1)] = 21600
+    """How long a worker's Job may take with all its tries and waits for a pod."""
+
     drift_seconds: Annotated[float, Field(gt=0, le=60)] = 30
     """How often each tenant's objects are compared with what they should be."""
     lease_seconds: Annotated[int, Field(ge=3)] = 15

@@ -29,6 +29,7 @@ WORKER = WorkerTemplate(
     pull_secrets=("registry",),
     size_limit=1000,
     log_level="INFO",
+    deadline_seconds=21600,
 )
 
 
@@ -60,6 +61,10 @@ def test_a_job_gives_up_at_once_on_a_permanent_failure_and_never_counts_an_evict
     rules = job()["spec"]["podFailurePolicy"]["rules"]
     assert rules[0]["onExitCodes"] == {"operator": "In", "values": [42], "containerName": "worker"}
     assert rules[1] == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+
+
+def test_a_job_does_not_run_for_ever() -> None:
+    assert job()["spec"]["activeDeadlineSeconds"] == 21600
 
 
 def test_a_job_belongs_to_its_ingest_job() -> None:

@@ -44,6 +44,8 @@ class WorkerTemplate:
     size_limit: int
     """Largest original that a worker reads, in bytes."""
     log_level: str
+    deadline_seconds: int
+    """Of a Job, from its start to its last try's end; a suspended time does not count."""
 
 
 def spec_hash(job: IngestJob) -> str:
@@ -94,6 +96,7 @@ def build_job(tenant: str, job: IngestJob, worker: WorkerTemplate, signed_at: in
     return {
         **manifest,
         "spec": {
+            "activeDeadlineSeconds": worker.deadline_seconds,
             "backoffLimit": BACKOFF_LIMIT,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": _failure_policy(),
