@@ -38,8 +38,8 @@ async def start_job(tenant: Tenant) -> str:
 
 
 async def start_longer_job(tenant: Tenant) -> str:
-    """One that announces its progress more than once."""
-    document = await tenant.upload(f"{new_name('ws')}.txt", long_text(1, seed=5))
+    """One that announces its progress more than once: several seconds of work for the fastest machine."""
+    document = await tenant.upload(f"{new_name('ws')}.txt", long_text(8, seed=5))
     source = JobSource(documents=DocumentsSource(ids=(document.id,)))
     return (await tenant.client.create_ingest_job(IngestJobCreate(source=source))).name
 
