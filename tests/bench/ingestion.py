@@ -1,7 +1,5 @@
 """Worker throughput: the whole pipeline as one process on one core."""
 
-import json
-
 from tests.bench.corpus import write_document
 from tests.bench.environment import Environment
 from tests.bench.table import Aim, Row
@@ -28,17 +26,5 @@ async def measure_ingestion(environment: Environment) -> list[Row]:
             aim=Aim("ours", ">=", 1000),
             note=f"{progress.chunks} chunks of {DOCUMENTS} documents on one core; {stages}",
         ),
-        Row(
-            "worker: process start to ready",
-            "s",
-            _read_ready_seconds(process.output),
-            aim=Aim("ours", "<=", 0.6),
-            note="database connected, model loaded, extraction process started; from its own log",
-        ),
         Row("worker: peak memory, its largest process", "MB", process.peak_rss_bytes / 1e6),
     ]
-
-
-def _read_ready_seconds(output: str) -> float:
-    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    return next(float(line["seconds"]) for line in lines if line["event"] == "ready")

@@ -75,3 +75,9 @@ def test_a_key_is_read_from_its_file(tmp_path: Path) -> None:
     assert settings.read_api_key() == "sk-1"
     assert "sk-1" not in repr(settings)
     assert ModelSettings(name="x", kind="chat", endpoint="http://x").read_api_key()
+
+
+def test_a_secret_in_the_wrong_place_is_not_repeated() -> None:
+    with pytest.raises(InvalidInputError, match=r"models\.0\.api_key: Extra inputs are not permitted") as refused:
+        parse_models("models: [{name: m, kind: chat, endpoint: 'http://x', api_key: sk-hush}]")
+    assert "sk-hush" not in refused.value.message

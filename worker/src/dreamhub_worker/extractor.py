@@ -26,9 +26,10 @@ class ExtractionLimits:
 
     cpu_seconds: int = 120
     wall_seconds: float = 180
-    memory_bytes: int = 1536 * 2**20
-    """Address space of the process, libraries included."""
-    answer_bytes: int = 512 * 2**20
+    memory_bytes: int = 768 * 2**20
+    """Address space of the process, libraries included: below what the pod has (1 GiB by default), so that a greedy
+    document meets this limit, which fails it alone, and not the container's, which ends the job."""
+    answer_bytes: int = 256 * 2**20
 
 
 class Extractor:

@@ -44,7 +44,7 @@ def read_bearer(header: str | None) -> str:
             code="TokenMissing",
         )
     scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    if scheme.lower() != "bearer" or not token.strip() or not token.isascii():
         raise UnauthenticatedError("the Authorization header must be `Bearer <token>`", code="TokenMalformed")
     return token.strip()
 

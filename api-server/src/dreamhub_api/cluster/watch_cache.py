@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import structlog
+from pydantic import ValidationError
 
 from dreamhub.errors import DreamHubError
 from dreamhub_api.cluster.kubernetes import Object, WatchExpiredError
@@ -24,6 +25,14 @@ _JITTER = random.SystemRandom()
 """Spreads the reconnects of many instances."""
 
 _log = structlog.get_logger(__name__)
+
+
+def _describe(error: ValueError) -> str:
+    """Places and rules, never the values: a refused field may hold a name or a text of a tenant."""
+    if not isinstance(error, ValidationError):
+        return type(error).__name__
+    faults = error.errors(include_input=False, include_context=False, include_url=False)[:10]
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
 
 
 class Api(Protocol):
@@ -167,7 +176,7 @@ class WatchCache(Generic[R]):
         try:
             value = self._source.parse(item)
         except ValueError as error:
-            _log.error("object cannot be read", path=self._source.path, name=key[1], error=str(error)[:500])
+            _log.error("object cannot be read", path=self._source.path, name=key[1], error=_describe(error))
             return None
         known = self.get(key)
         if known is not None and version == self._versions.get(key):

@@ -120,8 +120,11 @@ async def _file_part(request: web.Request) -> BodyPartReader:
 
 
 def _base_name(filename: str | None) -> str | None:
-    """A form's file name may carry the sender's folders."""
-    return (filename or "").replace("\\", "/").rpartition("/")[2][:MAX_NAME_CHARACTERS] or None
+    """A form's file name may carry the sender's folders, and bytes that no name may have: they are refused."""
+    name = (filename or "").replace("\\", "/").rpartition("/")[2][:MAX_NAME_CHARACTERS]
+    if not name.isprintable():
+        raise InvalidInputError("the file name holds control characters or is not UTF-8; rename it", code="BadName")
+    return name or None
 
 
 async def _body_chunks(request: web.Request) -> AsyncIterator[bytes]:

@@ -17,9 +17,9 @@ def attempt_of(call: Call[Any, Any], body_digest: bytes) -> Attempt | None:
     key = call.request.headers.get(HEADER)
     if key is None:
         return None
-    if not key.strip() or len(key) > MAX_KEY_CHARACTERS:
+    if not key.strip() or len(key) > MAX_KEY_CHARACTERS or not key.isascii():
         raise InvalidInputError(
-            f"{HEADER} must have between 1 and {MAX_KEY_CHARACTERS} characters", code="BadIdempotencyKey"
+            f"{HEADER} must have between 1 and {MAX_KEY_CHARACTERS} ASCII characters", code="BadIdempotencyKey"
         )
     request = f"{call.request.method} {call.request.path}\n".encode() + body_digest
     keys = call.services.sessions.keys(call.tenant)

@@ -77,7 +77,7 @@ class UploadService:
         metered = MeteredStream(upload.chunks, self._limit)
         stream = aiter(metered)
         head = await _read_head(stream)
-        media_type = sniff(head, upload.name, upload.declared)
+        media_type = sniff(head[:HEAD_BYTES], upload.name, upload.declared)
         version_id = new_id("ver")
         key = names.object_key(tenant, version_id)
         try:

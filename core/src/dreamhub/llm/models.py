@@ -90,7 +90,9 @@ def parse_models(text: str) -> ModelList:
             return ModelList.model_validate_json(text)
         return ModelList.model_validate(resolve_name("yaml:safe_load")(text))
     except ValidationError as error:
-        raise InvalidInputError(f"the model list cannot be read: {error}", code="BadModelList") from error
+        faults = error.errors(include_input=False, include_context=False, include_url=False)
+        places = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+        raise InvalidInputError(f"the model list cannot be read: {places}", code="BadModelList") from None
 
 
 def load_models(path: Path | None) -> ModelList:

@@ -292,16 +292,15 @@ async def activate_version(conn: Connection, claimed: ClaimedVersion, *, pages: 
 
 async def _replace(conn: Connection, claimed: ClaimedVersion, row: Record) -> None:
     """Counts of the index move with the chunks: readers get both or neither."""
-    active = await conn.fetchrow(_INDEX["fetch_active_generation"])
-    if active is None or active["generation"] != claimed.generation:
-        raise ConflictError("the index has moved to another embedding model; ingest again", code="GenerationRetired")
     old = [] if row["old_shown"] is None else [row["old_shown"]]
     await conn.execute(_INDEX["count_terms"], claimed.landing, old)
     if old:
         await conn.execute(_INDEX["count_chunks"], row["old_generation"], -row["old_chunks"])
         await conn.execute(_DOCUMENTS["delete_chunks"], old)
         await conn.execute(_SQL["hide_version"], row["active_version"])
-    await conn.execute(_INDEX["count_chunks"], claimed.generation, row["chunks_stored"])
+    counted = await conn.fetchval(_INDEX["count_shown_chunks"], claimed.generation, row["chunks_stored"])
+    if counted is None:
+        raise ConflictError("the index has moved to another embedding model; ingest again", code="GenerationRetired")
 
 
 async def fail_version(conn: Connection, claimed: ClaimedVersion, error: DocumentError) -> None:

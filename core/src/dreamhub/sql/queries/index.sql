@@ -16,6 +16,10 @@ UPDATE index_generations SET active = false WHERE generation = $1
 -- name: count_chunks
 UPDATE index_generations SET chunks = chunks + $2 WHERE generation = $1
 
+-- name: count_shown_chunks
+-- Nothing when the generation was retired meanwhile: the row lock decides between the two.
+UPDATE index_generations SET chunks = chunks + $2 WHERE generation = $1 AND active RETURNING generation
+
 -- name: count_terms
 -- Chunks of the landing $1 appear, those of the landings $2 go. In order of term, so that two activations that meet
 -- lock the rows in one order.
