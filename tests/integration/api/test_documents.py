@@ -74,6 +74,18 @@ async def test_the_same_bytes_again_change_nothing(caller: Caller, objects: Obje
     assert await objects.keys(acme.name) == [f"tenants/{acme.name}/versions/{first['latestVersion']}"]
 
 
+async def test_the_same_bytes_again_heal_a_lost_original(
+    caller: Caller, objects: Objects, acme: Tenant, object_store: ObjectStore
+) -> None:
+    _, first = await caller.upload("lost.txt", TEXT)
+    key = f"tenants/{acme.name}/versions/{first['latestVersion']}"
+    await object_store.delete(key)
+    status, second = await caller.upload("lost.txt", TEXT)
+    assert (status, second["duplicate"]) == (200, True)
+    assert await objects.keys(acme.name) == [key]
+    assert (await caller.full("GET", f"/documents/{first['id']}/content"))[:2] == (200, TEXT)
+
+
 async def test_other_bytes_under_a_name_are_a_new_version(caller: Caller) -> None:
     _, first = await caller.upload("note.txt", TEXT)
     status, second = await caller.upload("note.txt", TEXT + b"More.")

@@ -65,6 +65,16 @@ async def test_prefix_is_emptied_and_its_neighbours_stay(object_store: ObjectSto
         await object_store.delete_prefix("")
 
 
+async def test_object_moves_and_is_asked_for(object_store: ObjectStore) -> None:
+    await object_store.put("from", b"1")
+    assert await object_store.exists("from")
+    await object_store.move("from", "to")
+    assert not await object_store.exists("from")
+    assert await read(object_store, "to") == b"1"
+    with pytest.raises(NotFoundError):
+        await object_store.move("from", "to")
+
+
 async def test_presigned_urls_serve_one_object_without_a_key(object_store: ObjectStore) -> None:
     await object_store.put(KEY, b"original")
     url = await object_store.presign_get(KEY, 60)

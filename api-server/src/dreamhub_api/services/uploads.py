@@ -88,7 +88,7 @@ class UploadService:
             await self._discard(key)
             raise
         if outcome.version_id != version_id:
-            await self._discard(key)
+            await self._settle_duplicate(key, names.object_key(tenant, outcome.version_id))
         self._metrics.uploaded_bytes.inc(metered.size)
         return Uploaded(outcome.document_id, outcome.duplicate, metered.digest())
 
@@ -112,6 +112,13 @@ class UploadService:
         except UnavailableError:
             async with self._sessions.open(tenant) as session:
                 return await sql.register_upload(session.conn, session.keys, new)
+
+    async def _settle_duplicate(self, key: str, known: str) -> None:
+        """The bytes are there already, unless an earlier upload lost them behind its committed row."""
+        if await self._objects.exists(known):
+            await self._discard(key)
+        else:
+            await self._objects.move(key, known)
 
     async def _discard(self, key: str) -> None:
         try:

@@ -90,6 +90,20 @@ class ObjectStore:
             async for piece in result.stream(min_chunk_size=256 * 1024):
                 yield bytes(piece)
 
+    async def exists(self, key: str) -> bool:
+        try:
+            with _translate_failures():
+                await obstore.head_async(self._store, key)
+        except NotFoundError:
+            return False
+        return True
+
+    async def move(self, key: str, target: str) -> None:
+        """Rename within the bucket; what was at `target` is replaced. Raises NotFoundError."""
+        with _translate_failures():
+            await obstore.copy_async(self._store, key, target)
+            await obstore.delete_async(self._store, key)
+
     async def delete(self, *keys: str) -> None:
         """Delete objects; an absent one is fine. No keys: nothing."""
         if not keys:
