@@ -62,6 +62,15 @@ TENANTS = Definition(
         AGE,
         Column("Reason", ".status.conditions[?(@.type=='Ready')].reason", "Why it is or is not ready.", priority=1),
         Column("Message", ".status.conditions[?(@.type=='Ready')].message", "The same as a sentence.", priority=1),
+        Column(
+            "Isolated",
+            ".status.conditions[?(@.type=='IsolationVerified')].status",
+            "Whether the walls around it held when they were last tried.",
+            priority=1,
+        ),
+        Column(
+            "Within-Quota", ".status.conditions[?(@.type=='WithinQuota')].status", "Whether it may add.", priority=1
+        ),
         Column("Drift", ".status.drift.corrected", "Foreign changes set back.", kind="integer", priority=1),
     ),
 )

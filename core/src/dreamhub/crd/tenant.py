@@ -6,18 +6,22 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dreamhub.crd.schema import ObjectMeta, Part, Rule, rules
+from dreamhub.crd.tenant_spec import TenantSpec
 from dreamhub.domain.conditions import Condition, Time
 from dreamhub.names import API_GROUP, API_VERSION
 
-MAX_OWNERS = 32
-MAX_EGRESS = 32
-MAX_PORTS = 16
-
 TenantPhase = Literal["Provisioning", "Active", "Suspended", "Deleting", "Orphaned", "Failed"]
 TenantConditionType = Literal[
-    "Ready", "Reconciling", "Stalled", "NamespaceReady", "DatabaseReady", "CacheReady", "CredentialsFresh"
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "NamespaceReady",
+    "DatabaseReady",
+    "CacheReady",
+    "CredentialsFresh",
+    "IsolationVerified",
+    "WithinQuota",
 ]
-DeletionPolicy = Literal["Block", "Retain", "Erase"]
 
 
 class TenantReason(StrEnum):
@@ -40,136 +44,14 @@ class TenantReason(StrEnum):
     DELETING = "Deleting"
     DELETION_BLOCKED = "DeletionBlocked"
     INTERNAL_ERROR = "InternalError"
-
-
-class Owner(
-    Part,
-    json_schema_extra=rules(
-        Rule(
-            "(self.kind == 'ServiceAccount') == has(self.__namespace__)",
-            "namespace is required for kind ServiceAccount and not allowed for User and Group",
-        )
-    ),
-):
-    """A person, group or service account that may create and watch IngestJobs in the tenant's namespace."""
-
-    kind: Literal["User", "Group", "ServiceAccount"]
-    """What the name names."""
-    name: Annotated[str, Field(min_length=1, max_length=253)]
-    """The name as the cluster's authentication reports it."""
-    namespace: Annotated[str, Field(min_length=1, max_length=63)] | None = None
-    """The namespace of a ServiceAccount; not set for the others."""
-
-
-def _quantity(field: str) -> dict[str, object]:
-    text = "string(self)"
-    return rules(
-        Rule(f"isQuantity({text})", f"{field} must be a quantity such as 500m, 2 or 4Gi"),
-        Rule(
-            f"!isQuantity({text}) || !quantity({text}).isLessThan(quantity('0'))",
-            f"{field} must not be negative",
-        ),
-        **{"x-kubernetes-int-or-string": True, "maxLength": 32},
-    )
-
-
-Cpu = Annotated[str | int, Field(json_schema_extra=_quantity("cpu"))]
-Memory = Annotated[str | int, Field(json_schema_extra=_quantity("memory"))]
-
-
-class Requests(Part):
-    """What all pods of the tenant together may reserve."""
-
-    cpu: Cpu = "2"
-    """Sum of CPU requests, such as "2" or 500m."""
-    memory: Memory = "4Gi"
-    """Sum of memory requests, such as 4Gi."""
-
-
-class Limits(Part):
-    """What all pods of the tenant together may use."""
-
-    cpu: Cpu = "4"
-    """Sum of CPU limits, such as "4"."""
-    memory: Memory = "8Gi"
-    """Sum of memory limits, such as 8Gi."""
-
-
-class Resources(Part):
-    """The compute quota of the tenant's namespace."""
-
-    requests: Requests = Requests()
-    """What all pods of the tenant together may reserve."""
-    limits: Limits = Limits()
-    """What all pods of the tenant together may use."""
-
-
-class TenantModels(Part):
-    """Models by their names in the platform's model list."""
-
-    embedding: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=128,
-            json_schema_extra=rules(
-                Rule(
-                    "self == oldSelf",
-                    "embedding is immutable: stored vectors of one model cannot be compared with those of another; "
-                    "create a new tenant to use another model",
-                )
-            ),
-        ),
-    ] = "builtin/wordllama-256"
-    """Model that turns chunks and queries into vectors. Cannot be changed: vectors of two models don't compare."""
-    chat: Annotated[str, Field(min_length=1, max_length=128)] = "builtin/extractive"
-    """Model that writes answers."""
-
-
-class Egress(Part):
-    """A destination outside the cluster that the tenant's workers may open connections to."""
-
-    to: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=64,
-            json_schema_extra=rules(Rule("isCIDR(self)", "to must be a CIDR such as 203.0.113.0/24")),
-        ),
-    ]
-    """Address range in CIDR form, such as 203.0.113.0/24."""
-    ports: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=65535)], ...],
-        Field(min_length=1, max_length=MAX_PORTS, json_schema_extra={"x-kubernetes-list-type": "set"}),
-    ]
-    """TCP ports."""
-
-
-class TenantNetwork(Part):
-    """What the tenant's workers may reach beyond what the platform needs."""
-
-    egress: Annotated[tuple[Egress, ...], Field(max_length=MAX_EGRESS)] = ()
-    """Allowed destinations. Everything that is not named here or needed by the platform is denied."""
-
-
-class TenantSpec(Part):
-    """What the tenant shall be."""
-
-    display_name: Annotated[str, Field(max_length=128)] = ""
-    """Name for people."""
-    owners: Annotated[tuple[Owner, ...], Field(max_length=MAX_OWNERS)] = ()
-    """Who may create and watch IngestJobs in the tenant's namespace with kubectl."""
-    resources: Resources = Resources()
-    """Compute quota of the tenant's namespace."""
-    models: TenantModels = TenantModels()
-    """Models that the tenant's documents and questions go through."""
-    network: TenantNetwork = TenantNetwork()
-    """Network access of the tenant's workers."""
-    suspend: bool = False
-    """True keeps new IngestJobs waiting. Running ones finish; searching and reading go on."""
-    deletion_policy: DeletionPolicy = "Block"
-    """What deleting this Tenant does with its data. Block refuses while it has documents; Retain removes namespace and
-    credentials but keeps documents and keys for a Tenant of the same name; Erase destroys everything, keys included."""
+    # WithinQuota
+    WITHIN_QUOTA = "WithinQuota"
+    QUOTA_REACHED = "QuotaReached"
+    # IsolationVerified
+    ISOLATION_VERIFIED = "IsolationVerified"
+    PROBE_FAILED = "ProbeFailed"
+    PROBES_INCONCLUSIVE = "ProbesInconclusive"
+    NOT_PROBED = "NotProbed"
 
 
 class NamespaceRef(Part):
@@ -201,6 +83,79 @@ class Deletion(Part):
     """What has to go first, as sentences."""
 
 
+class Usage(Part):
+    """What the tenant holds and has used; limits are in spec.plan."""
+
+    documents: int = 0
+    """Documents, searchable or not."""
+    chunks: int = 0
+    """Chunks, those of replacements in progress included."""
+    storage_bytes: int = 0
+    """Bytes of original documents."""
+    tokens_today: int = 0
+    """Tokens sent to models since midnight UTC."""
+    tokens_month: int = 0
+    """Tokens sent to models since the first of the month, UTC."""
+    running_jobs: int = 0
+    """IngestJobs with a worker, or about to get one."""
+    queued_jobs: int = 0
+    """IngestJobs that wait."""
+    observed_time: Time | None = None
+    """When this was read."""
+
+
+class CredentialsStatus(Part):
+    """The tenant's logins to database and cache."""
+
+    slot: Literal["a", "b"] = "a"
+    """Which of the two database logins is in use."""
+    rotated_time: Time | None = None
+    """When the present login got its password."""
+    previous_valid_until: Time | None = None
+    """Until when the login before it is still accepted."""
+
+
+class Reencryption(Part):
+    """Content being brought under the active data key."""
+
+    state: Literal["Spreading", "Running", "Done"] = "Done"
+    """Spreading: the new key is made known to everybody first. Running: rows are being rewritten."""
+    total: int = 0
+    """Rows to rewrite, as counted at the start."""
+    done: int = 0
+    """Rows rewritten."""
+    percent: Annotated[int, Field(ge=0, le=100)] = 0
+    """Share that is done."""
+
+
+class KeysStatus(Part):
+    """The tenant's data keys. Ids only."""
+
+    active: str = ""
+    """Id of the key that encrypts."""
+    rotated_time: Time | None = None
+    """When it became active."""
+    reencryption: Reencryption | None = None
+    """How far content has come under the active key."""
+    retired: Annotated[tuple[str, ...], Field(max_length=16)] = ()
+    """Ids of keys that encrypt nothing any more and are kept for backups."""
+
+
+class IsolationStatus(Part):
+    """The last check of the walls around the tenant."""
+
+    checked_time: Time | None = None
+    """When it ended."""
+    peer: str = ""
+    """The Tenant that attacked and was attacked."""
+    probes: int = 0
+    """How many attempts were made."""
+    failed: int = 0
+    """How many got through."""
+    first_failure: str = ""
+    """The first one that got through, as a sentence."""
+
+
 class TenantCondition(Condition):
     """One observation about the Tenant."""
 
@@ -223,6 +178,14 @@ class TenantStatus(Part):
     """Foreign changes that were set back."""
     deletion: Deletion | None = None
     """Set while the Tenant is being deleted."""
+    usage: Usage | None = None
+    """What the tenant holds and has used."""
+    credentials: CredentialsStatus | None = None
+    """The tenant's logins to database and cache."""
+    keys: KeysStatus | None = None
+    """The tenant's data keys."""
+    isolation: IsolationStatus | None = None
+    """The last check of the walls around the tenant."""
     conditions: Annotated[
         tuple[TenantCondition, ...],
         Field(

@@ -1,6 +1,7 @@
 """A tenant's namespace, its service accounts and who may do what in it."""
 
-from dreamhub.crd.tenant import Owner, Tenant
+from dreamhub.crd.tenant import Tenant
+from dreamhub.crd.tenant_spec import Owner
 from dreamhub.names import OWNER_SERVICE_ACCOUNT, WORKER_SERVICE_ACCOUNT, namespace
 from dreamhub_operator.desired.ownership import owner_labels, tenant_object
 from dreamhub_operator.kinds import NAMESPACE, ROLE_BINDING, SERVICE_ACCOUNT, Manifest

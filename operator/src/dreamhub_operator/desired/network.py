@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from dreamhub.crd.tenant import Egress, Tenant
+from dreamhub.crd.tenant import Tenant
+from dreamhub.crd.tenant_spec import Egress
 from dreamhub_operator.desired.job import COMPONENT_LABEL, WORKER_COMPONENT
 from dreamhub_operator.desired.ownership import tenant_object
 from dreamhub_operator.kinds import NETWORK_POLICY, Manifest

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -18,6 +19,7 @@ from dreamhub_operator.desired.namespace import build_operator_binding, build_ow
 from dreamhub_operator.desired.network import build_network_policies
 from dreamhub_operator.desired.ownership import owner_selector
 from dreamhub_operator.desired.quota import build_limits, build_quota
+from dreamhub_operator.duties.duty import Duty
 from dreamhub_operator.kinds import SECRET, TENANT, TENANT_CHILDREN, Manifest
 from dreamhub_operator.reconcile.ledger import Ledger
 from dreamhub_operator.reconcile.pace import Pace
@@ -45,6 +47,7 @@ from dreamhub_operator.reconcile.tenant_status import (
     Part,
     Report,
     build_tenant_status,
+    is_ready,
 )
 from dreamhub_operator.vault import KeyVault
 
@@ -63,18 +66,35 @@ class TenantReconciler:
     database: Ledger = field(default_factory=lambda: Ledger(DATABASE_SECONDS))
     cache: Ledger = field(default_factory=lambda: Ledger(1.0))
     pace: Pace = field(default_factory=Pace)
+    duties: Sequence[Duty] = ()
 
     async def reconcile(self, tenant: Tenant) -> float:
         """Seconds until the next look: drift is found by looking."""
         report = Report()
         changed = tenant.status.observed_generation != tenant.metadata.generation
         tenant = await self._converge(tenant, report)
+        soon = await self._see_to_duties(tenant, report) if is_ready(report) else None
         status = build_tenant_status(tenant, report, self.context.now())
         await write_tenant_status(self.context, tenant, status)
         await self._announce(tenant, status, report)
         jitter = secrets.randbelow(1000) / 1000
         again = self.pace.next_look(tenant.metadata.uid, report, changed=changed, jitter=jitter)
-        return again if again is not None else self.context.settings.drift_seconds
+        again = again if again is not None else self.context.settings.drift_seconds
+        return min(again, soon) if soon is not None else again
+
+    async def _see_to_duties(self, tenant: Tenant, report: Report) -> float | None:
+        """Seconds until the first of them wants to be called again."""
+        wishes: list[float] = []
+        for duty in self.duties:
+            try:
+                wish = await duty.perform(tenant, report)
+            except DreamHubError as error:
+                name = type(duty).__name__
+                log.warning("duty failed", tenant=tenant.metadata.name, duty=name, code=error.code, error=error.message)
+                self.context.metrics.reconcile_errors.labels("Tenant", error.code).inc()
+            else:
+                wishes += [wish] if wish is not None else []
+        return min(wishes, default=None)
 
     async def _converge(self, tenant: Tenant, report: Report) -> Tenant:
         for _ in range(MAX_ROUNDS):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from pydantic import BaseModel
+
 from dreamhub.crd.tenant import (
     Deletion,
     Drift,
@@ -56,17 +58,26 @@ class Report:
     failures: dict[Part, Failure] = field(default_factory=dict)
     obstacle: Obstacle | None = None
     corrections: list[Correction] = field(default_factory=list)
+    facts: dict[str, BaseModel] = field(default_factory=dict)
+    """What duties came to know: fields of the status by their names in TenantStatus."""
+    findings: list[TenantCondition] = field(default_factory=list)
+    """Conditions that duties state."""
 
 
 def build_tenant_status(tenant: Tenant, report: Report, now: datetime) -> TenantStatus:
-    return TenantStatus(
+    base = TenantStatus(
         observed_generation=tenant.metadata.generation,
         phase=_phase(tenant, report),
         namespace=_namespace(tenant, report),
         drift=_drift(tenant.status.drift, report.corrections, now),
         deletion=None,
+        usage=tenant.status.usage,
+        credentials=tenant.status.credentials,
+        keys=tenant.status.keys,
+        isolation=tenant.status.isolation,
         conditions=merge_conditions(tenant.status.conditions, _conditions(tenant, report, now)),
     )
+    return base.model_copy(update=report.facts)
 
 
 def is_ready(report: Report) -> bool:
@@ -111,8 +122,11 @@ def _conditions(tenant: Tenant, report: Report, now: datetime) -> list[TenantCon
         "Reconciling": not ready and not stalled,
         "Stalled": stalled,
     }
-    found = [_condition(tenant, kind, overall, now, holds=holds) for kind, holds in summary.items()]
-    return found + [_part(tenant, part, report, now) for part in PARTS]
+    found = [build_condition(tenant, kind, overall, now, holds=holds) for kind, holds in summary.items()]
+    found += [_part(tenant, part, report, now) for part in PARTS]
+    stated = {condition.type: condition for condition in [*found, *report.findings]}
+    kept = [condition for condition in tenant.status.conditions if condition.type not in stated]
+    return [*kept, *stated.values()]
 
 
 def _overall(tenant: Tenant, report: Report, *, ready: bool) -> Failure:
@@ -130,12 +144,12 @@ def _overall(tenant: Tenant, report: Report, *, ready: bool) -> Failure:
 def _part(tenant: Tenant, part: Part, report: Report, now: datetime) -> TenantCondition:
     failure = report.failures.get(part)
     if failure is None and part in report.done:
-        return _condition(tenant, part, Failure(TenantReason.PROVISIONED, ""), now, holds=True)
+        return build_condition(tenant, part, Failure(TenantReason.PROVISIONED, ""), now, holds=True)
     waiting = Failure(_WAITING[part], "not made yet")
-    return _condition(tenant, part, failure or waiting, now, holds=False)
+    return build_condition(tenant, part, failure or waiting, now, holds=False)
 
 
-def _condition(
+def build_condition(
     tenant: Tenant, kind: TenantConditionType, why: Failure, now: datetime, *, holds: bool
 ) -> TenantCondition:
     return TenantCondition(
@@ -161,9 +175,9 @@ def build_deleting_status(
     else:
         why = Failure(reason, progress)
     stated = [
-        _condition(tenant, "Ready", why, now, holds=False),
-        _condition(tenant, "Reconciling", why, now, holds=not blocked_by),
-        _condition(tenant, "Stalled", why, now, holds=bool(blocked_by)),
+        build_condition(tenant, "Ready", why, now, holds=False),
+        build_condition(tenant, "Reconciling", why, now, holds=not blocked_by),
+        build_condition(tenant, "Stalled", why, now, holds=bool(blocked_by)),
     ]
     return tenant.status.model_copy(
         update={
