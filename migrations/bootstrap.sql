@@ -46,4 +46,29 @@ END
 $$;
 
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+
+-- What any login may call by default, and with it hold up or fill what all share: advisory locks, notifications, large
+-- objects, messages in the WAL. The owner keeps the locks, for releases whose migrations still take one.
+DO $$
+DECLARE
+    shared regprocedure;
+BEGIN
+    FOR shared IN
+        SELECT oid FROM pg_proc
+        WHERE pronamespace = 'pg_catalog'::regnamespace AND (
+            proname ~ '^pg_(try_)?advisory_(xact_)?lock'
+            OR proname IN ('pg_notify', 'pg_logical_emit_message', 'lo_creat', 'lo_create', 'lo_from_bytea')
+        )
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', shared);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO dreamhub_owner', shared);
+    END LOOP;
+END
+$$;
+
+-- A tenant's logins may use up the connections of everybody but not those that `reserved_connections` keeps back.
+GRANT pg_use_reserved_connections TO dreamhub_owner, dreamhub_api, dreamhub_operator WITH INHERIT TRUE, SET FALSE;
+-- So that it can limit the temporary files of a tenant's login, a setting which that login cannot lift.
+GRANT SET ON PARAMETER temp_file_limit TO dreamhub_owner;
+
 CREATE EXTENSION IF NOT EXISTS vector SCHEMA public;

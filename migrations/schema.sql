@@ -14,7 +14,7 @@ BEGIN
         RAISE EXCEPTION 'not a tenant name: a DNS label of at most 40 characters is needed'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('dreamhub.provision_tenant', 0));
+    PERFORM dreamhub.serialize_provisioning();
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
         -- No new login, and those that are there end: only a member with the role's rights may end them.
         EXECUTE format('ALTER ROLE %I NOLOGIN', role_name);
@@ -32,6 +32,21 @@ END
 $_$;
 ALTER FUNCTION dreamhub.drop_tenant(tenant text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.drop_tenant(tenant text) IS 'Destroy a tenant: sessions, schema with all rows, role. An absent one is fine.';
+CREATE FUNCTION dreamhub.limit_login(login text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    EXECUTE format('ALTER ROLE %I CONNECTION LIMIT 32', login);
+    EXECUTE format('ALTER ROLE %I SET statement_timeout = ''10min''', login);
+    EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = ''2min''', login);
+    IF has_parameter_privilege('temp_file_limit', 'SET') THEN
+        EXECUTE format('ALTER ROLE %I SET temp_file_limit = ''1GB''', login);
+    END IF;
+END
+$$;
+ALTER FUNCTION dreamhub.limit_login(login text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.limit_login(login text) IS 'What one login of a tenant may use of the server. temp_file_limit needs the grant that bootstrap.sql gives.';
 CREATE FUNCTION dreamhub.provision_partition(tenant text, name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -71,12 +86,12 @@ DECLARE
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
         EXECUTE format(
-            'CREATE ROLE %I LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS '
-            'CONNECTION LIMIT 32',
+            'CREATE ROLE %I LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS',
             role_name
         );
     END IF;
     EXECUTE format('ALTER ROLE %I LOGIN NOINHERIT PASSWORD %L', role_name, verifier);
+    PERFORM dreamhub.limit_login(role_name);
     EXECUTE format('GRANT dreamhub_tenant TO %I WITH INHERIT TRUE, SET FALSE', role_name);
     EXECUTE format('GRANT %I TO dreamhub_api WITH INHERIT FALSE, SET TRUE', role_name);
 END
@@ -100,7 +115,7 @@ BEGIN
         RAISE EXCEPTION 'not a SCRAM-SHA-256 verifier: passwords are never passed to the database'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('dreamhub.provision_tenant', 0));
+    PERFORM dreamhub.serialize_provisioning();
     PERFORM dreamhub.provision_role(tenant, verifier);
     EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I', schema_name);
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I, dreamhub_operator', schema_name, schema_name);
@@ -117,10 +132,20 @@ END
 $_$;
 ALTER FUNCTION dreamhub.provision_tenant(tenant text, verifier text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) IS 'Make or complete a tenant: a role with this verifier, schema, partitions, grants. Repeating it is safe.';
+CREATE FUNCTION dreamhub.serialize_provisioning() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    LOCK TABLE dreamhub.provisioning IN EXCLUSIVE MODE;
+END
+$$;
+ALTER FUNCTION dreamhub.serialize_provisioning() OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.serialize_provisioning() IS 'One at a time until the transaction ends. A table, because any login may take any advisory lock.';
 CREATE FUNCTION dreamhub.tenant_tables() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    RETURN ARRAY['documents'::text, 'document_versions'::text, 'chunks'::text, 'index_generations'::text, 'term_counts'::text, 'ingest_runs'::text, 'ingest_run_documents'::text];
+    RETURN ARRAY['documents'::text, 'document_versions'::text, 'chunks'::text, 'index_generations'::text, 'term_counts'::text, 'ingest_runs'::text, 'ingest_run_documents'::text, 'object_outbox'::text];
 ALTER FUNCTION dreamhub.tenant_tables() OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.tenant_tables() IS 'The parents, in the order in which a tenant''s partitions are made.';
 CREATE TABLE dreamhub.chunks (
@@ -178,6 +203,8 @@ CREATE TABLE dreamhub.document_versions (
     error_message text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     activated_at timestamp with time zone,
+    holder_run text,
+    holder_attempt integer,
     CONSTRAINT document_versions_number_check CHECK ((number > 0)),
     CONSTRAINT document_versions_size_bytes_check CHECK ((size_bytes >= 0)),
     CONSTRAINT document_versions_state_check CHECK ((state = ANY (ARRAY['uploaded'::text, 'landing'::text, 'active'::text, 'failed'::text])))
@@ -190,6 +217,7 @@ COMMENT ON COLUMN dreamhub.document_versions.fence IS 'Grows with each claim; a 
 COMMENT ON COLUMN dreamhub.document_versions.landing IS 'The set of chunks being written; readers leave it out.';
 COMMENT ON COLUMN dreamhub.document_versions.chunks_stored IS 'Checkpoint of the landing: the next ordinal.';
 COMMENT ON COLUMN dreamhub.document_versions.shown IS 'The set of chunks that readers see.';
+COMMENT ON COLUMN dreamhub.document_versions.holder_run IS 'UID of the run whose claim this is, with its attempt: while that attempt lives, another run waits.';
 CREATE TABLE dreamhub.documents (
     tenant_id text NOT NULL,
     id text NOT NULL,
@@ -258,6 +286,25 @@ ALTER TABLE ONLY dreamhub.ingest_runs FORCE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.ingest_runs OWNER TO dreamhub_owner;
 COMMENT ON COLUMN dreamhub.ingest_runs.attempt IS 'Grows with each start; a write of an older attempt is refused.';
 COMMENT ON COLUMN dreamhub.ingest_runs.progress IS 'Counts, ids and reasons; never content.';
+CREATE TABLE dreamhub.object_outbox (
+    tenant_id text NOT NULL,
+    version_id text NOT NULL,
+    doomed boolean NOT NULL,
+    duplicate_of text,
+    due_at timestamp with time zone NOT NULL,
+    CONSTRAINT object_outbox_duplicate_of_check CHECK ((duplicate_of ~ '^ver_[0-9a-f]{32}$'::text)),
+    CONSTRAINT object_outbox_version_id_check CHECK ((version_id ~ '^ver_[0-9a-f]{32}$'::text))
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.object_outbox FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.object_outbox OWNER TO dreamhub_owner;
+COMMENT ON TABLE dreamhub.object_outbox IS 'Objects that may be nobody''s: settled when due, unless a version of the id stands.';
+COMMENT ON COLUMN dreamhub.object_outbox.doomed IS 'False: bytes may be on their way, and registering the version takes the row away. True: nothing may register it.';
+COMMENT ON COLUMN dreamhub.object_outbox.duplicate_of IS 'The version that has the same bytes: its object is replaced by this one when it is lost.';
+CREATE TABLE dreamhub.provisioning (
+);
+ALTER TABLE dreamhub.provisioning OWNER TO dreamhub_owner;
+COMMENT ON TABLE dreamhub.provisioning IS 'Empty: locked while a tenant is made or taken away.';
 CREATE TABLE dreamhub.schema_migrations (
     version integer NOT NULL,
     kind text NOT NULL,
@@ -327,6 +374,8 @@ CREATE TABLE t_snapshot.document_versions (
     error_message text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     activated_at timestamp with time zone,
+    holder_run text,
+    holder_attempt integer,
     CONSTRAINT document_versions_number_check CHECK ((number > 0)),
     CONSTRAINT document_versions_size_bytes_check CHECK ((size_bytes >= 0)),
     CONSTRAINT document_versions_state_check CHECK ((state = ANY (ARRAY['uploaded'::text, 'landing'::text, 'active'::text, 'failed'::text])))
@@ -337,6 +386,7 @@ COMMENT ON COLUMN t_snapshot.document_versions.fence IS 'Grows with each claim; 
 COMMENT ON COLUMN t_snapshot.document_versions.landing IS 'The set of chunks being written; readers leave it out.';
 COMMENT ON COLUMN t_snapshot.document_versions.chunks_stored IS 'Checkpoint of the landing: the next ordinal.';
 COMMENT ON COLUMN t_snapshot.document_versions.shown IS 'The set of chunks that readers see.';
+COMMENT ON COLUMN t_snapshot.document_versions.holder_run IS 'UID of the run whose claim this is, with its attempt: while that attempt lives, another run waits.';
 CREATE TABLE t_snapshot.documents (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     id text NOT NULL,
@@ -397,6 +447,18 @@ CREATE TABLE t_snapshot.ingest_runs (
 ALTER TABLE t_snapshot.ingest_runs OWNER TO dreamhub_owner;
 COMMENT ON COLUMN t_snapshot.ingest_runs.attempt IS 'Grows with each start; a write of an older attempt is refused.';
 COMMENT ON COLUMN t_snapshot.ingest_runs.progress IS 'Counts, ids and reasons; never content.';
+CREATE TABLE t_snapshot.object_outbox (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    version_id text NOT NULL,
+    doomed boolean NOT NULL,
+    duplicate_of text,
+    due_at timestamp with time zone NOT NULL,
+    CONSTRAINT object_outbox_duplicate_of_check CHECK ((duplicate_of ~ '^ver_[0-9a-f]{32}$'::text)),
+    CONSTRAINT object_outbox_version_id_check CHECK ((version_id ~ '^ver_[0-9a-f]{32}$'::text))
+);
+ALTER TABLE t_snapshot.object_outbox OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.object_outbox.doomed IS 'False: bytes may be on their way, and registering the version takes the row away. True: nothing may register it.';
+COMMENT ON COLUMN t_snapshot.object_outbox.duplicate_of IS 'The version that has the same bytes: its object is replaced by this one when it is lost.';
 CREATE TABLE t_snapshot.term_counts (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     term integer NOT NULL,
@@ -409,6 +471,7 @@ ALTER TABLE ONLY dreamhub.documents ATTACH PARTITION t_snapshot.documents FOR VA
 ALTER TABLE ONLY dreamhub.index_generations ATTACH PARTITION t_snapshot.index_generations FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.ingest_run_documents ATTACH PARTITION t_snapshot.ingest_run_documents FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.ingest_runs ATTACH PARTITION t_snapshot.ingest_runs FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.object_outbox ATTACH PARTITION t_snapshot.object_outbox FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.term_counts ATTACH PARTITION t_snapshot.term_counts FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.chunks
     ADD CONSTRAINT chunks_pkey PRIMARY KEY (landing, ordinal, tenant_id);
@@ -426,6 +489,8 @@ ALTER TABLE ONLY dreamhub.ingest_run_documents
     ADD CONSTRAINT ingest_run_documents_pkey PRIMARY KEY (uid, document_id, tenant_id);
 ALTER TABLE ONLY dreamhub.ingest_runs
     ADD CONSTRAINT ingest_runs_pkey PRIMARY KEY (uid, tenant_id);
+ALTER TABLE ONLY dreamhub.object_outbox
+    ADD CONSTRAINT object_outbox_pkey PRIMARY KEY (version_id, tenant_id);
 ALTER TABLE ONLY dreamhub.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 ALTER TABLE ONLY dreamhub.term_counts
@@ -446,16 +511,20 @@ ALTER TABLE ONLY t_snapshot.ingest_run_documents
     ADD CONSTRAINT ingest_run_documents_pkey PRIMARY KEY (uid, document_id, tenant_id);
 ALTER TABLE ONLY t_snapshot.ingest_runs
     ADD CONSTRAINT ingest_runs_pkey PRIMARY KEY (uid, tenant_id);
+ALTER TABLE ONLY t_snapshot.object_outbox
+    ADD CONSTRAINT object_outbox_pkey PRIMARY KEY (version_id, tenant_id);
 ALTER TABLE ONLY t_snapshot.term_counts
     ADD CONSTRAINT term_counts_pkey PRIMARY KEY (term, tenant_id);
 CREATE INDEX chunks_terms_idx ON ONLY dreamhub.chunks USING gin (terms) WITH (gin_pending_list_limit='1024');
 CREATE INDEX document_versions_landing_idx ON ONLY dreamhub.document_versions USING btree (landing) WHERE (landing IS NOT NULL);
 CREATE INDEX documents_tag_keys_idx ON ONLY dreamhub.documents USING gin (tag_keys);
 CREATE UNIQUE INDEX index_generations_tenant_id_idx ON ONLY dreamhub.index_generations USING btree (tenant_id) WHERE active;
+CREATE INDEX object_outbox_due_at_idx ON ONLY dreamhub.object_outbox USING btree (due_at);
 CREATE INDEX chunks_terms_idx ON t_snapshot.chunks USING gin (terms) WITH (gin_pending_list_limit='1024');
 CREATE INDEX document_versions_landing_idx ON t_snapshot.document_versions USING btree (landing) WHERE (landing IS NOT NULL);
 CREATE INDEX documents_tag_keys_idx ON t_snapshot.documents USING gin (tag_keys);
 CREATE UNIQUE INDEX index_generations_tenant_id_idx ON t_snapshot.index_generations USING btree (tenant_id) WHERE active;
+CREATE INDEX object_outbox_due_at_idx ON t_snapshot.object_outbox USING btree (due_at);
 ALTER INDEX dreamhub.chunks_pkey ATTACH PARTITION t_snapshot.chunks_pkey;
 ALTER INDEX dreamhub.chunks_terms_idx ATTACH PARTITION t_snapshot.chunks_terms_idx;
 ALTER INDEX dreamhub.document_versions_document_id_number_tenant_id_key ATTACH PARTITION t_snapshot.document_versions_document_id_number_tenant_id_key;
@@ -468,6 +537,8 @@ ALTER INDEX dreamhub.index_generations_pkey ATTACH PARTITION t_snapshot.index_ge
 ALTER INDEX dreamhub.index_generations_tenant_id_idx ATTACH PARTITION t_snapshot.index_generations_tenant_id_idx;
 ALTER INDEX dreamhub.ingest_run_documents_pkey ATTACH PARTITION t_snapshot.ingest_run_documents_pkey;
 ALTER INDEX dreamhub.ingest_runs_pkey ATTACH PARTITION t_snapshot.ingest_runs_pkey;
+ALTER INDEX dreamhub.object_outbox_due_at_idx ATTACH PARTITION t_snapshot.object_outbox_due_at_idx;
+ALTER INDEX dreamhub.object_outbox_pkey ATTACH PARTITION t_snapshot.object_outbox_pkey;
 ALTER INDEX dreamhub.term_counts_pkey ATTACH PARTITION t_snapshot.term_counts_pkey;
 ALTER TABLE ONLY t_snapshot.document_versions
     ADD CONSTRAINT document_versions_document_fkey FOREIGN KEY (document_id, tenant_id) REFERENCES t_snapshot.documents(id, tenant_id);
@@ -479,12 +550,14 @@ ALTER TABLE dreamhub.documents ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.index_generations ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.ingest_run_documents ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.ingest_runs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.object_outbox ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON dreamhub.chunks USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.document_versions USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.documents USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.index_generations USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.ingest_run_documents USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.ingest_runs USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.object_outbox USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.term_counts USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 ALTER TABLE dreamhub.term_counts ENABLE ROW LEVEL SECURITY;
 GRANT USAGE ON SCHEMA dreamhub TO dreamhub_api;
@@ -493,10 +566,12 @@ GRANT USAGE ON SCHEMA t_snapshot TO t_snapshot;
 GRANT USAGE ON SCHEMA t_snapshot TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.drop_tenant(tenant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.drop_tenant(tenant text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.limit_login(login text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.provision_partition(tenant text, name text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.provision_role(tenant text, verifier text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.serialize_provisioning() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.tenant_tables() FROM PUBLIC;
 GRANT SELECT ON TABLE dreamhub.schema_migrations TO dreamhub_api;
 GRANT SELECT ON TABLE dreamhub.schema_migrations TO dreamhub_operator;
@@ -510,4 +585,5 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.ingest_run_documents TO t_
 GRANT SELECT ON TABLE t_snapshot.ingest_run_documents TO dreamhub_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.ingest_runs TO t_snapshot;
 GRANT SELECT ON TABLE t_snapshot.ingest_runs TO dreamhub_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.object_outbox TO t_snapshot;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.term_counts TO t_snapshot;

@@ -18,6 +18,7 @@ TABLES = (
     "term_counts",
     "ingest_runs",
     "ingest_run_documents",
+    "object_outbox",
 )
 OPERATOR_READS = {"documents", "document_versions", "ingest_runs", "ingest_run_documents"}
 
