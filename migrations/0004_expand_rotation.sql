@@ -50,9 +50,7 @@ DECLARE
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
         EXECUTE format(
-            'CREATE ROLE %I NOLOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS '
-            'CONNECTION LIMIT 32',
-            role_name
+            'CREATE ROLE %I NOLOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', role_name
         );
     END IF;
     EXECUTE format('ALTER ROLE %I NOINHERIT', role_name);
@@ -73,6 +71,7 @@ BEGIN
     EXECUTE format(
         'ALTER ROLE %I LOGIN PASSWORD %L VALID UNTIL ''infinity''', dreamhub.login_name(tenant, ''), verifier
     );
+    PERFORM dreamhub.limit_login(dreamhub.login_name(tenant, ''));
 END
 $$;
 
@@ -98,7 +97,7 @@ CREATE OR REPLACE FUNCTION dreamhub.tenant_tables() RETURNS text[]
     SET search_path = pg_catalog, pg_temp
     RETURN ARRAY[
         'documents', 'document_versions', 'chunks', 'index_generations', 'term_counts', 'ingest_runs',
-        'ingest_run_documents', 'rekey_runs'
+        'ingest_run_documents', 'object_outbox', 'rekey_runs'
     ];
 
 CREATE FUNCTION dreamhub.provision_tenant(tenant text) RETURNS void
@@ -109,7 +108,7 @@ DECLARE
     schema_name text := dreamhub.login_name(tenant, '');
     name text;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('dreamhub.provision_tenant', 0));
+    PERFORM dreamhub.serialize_provisioning();
     PERFORM dreamhub.provision_role(tenant);
     EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I', schema_name);
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I, dreamhub_operator', schema_name, schema_name);
@@ -157,7 +156,7 @@ BEGIN
     IF login IS NULL OR login = role_name THEN
         RAISE EXCEPTION 'not a slot: a tenant logs in as a or b' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('dreamhub.provision_tenant', 0));
+    PERFORM dreamhub.serialize_provisioning();
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
         EXECUTE format(
             'CREATE ROLE %I NOLOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', login
@@ -167,9 +166,8 @@ BEGIN
     EXECUTE format('GRANT %I TO %I WITH INHERIT FALSE, SET TRUE', role_name, login);
     EXECUTE format('ALTER ROLE %I RESET ALL', login);
     EXECUTE format('ALTER ROLE %I SET role = %L', login, role_name);
-    EXECUTE format(
-        'ALTER ROLE %I LOGIN NOINHERIT CONNECTION LIMIT 32 PASSWORD %L VALID UNTIL ''infinity''', login, verifier
-    );
+    EXECUTE format('ALTER ROLE %I LOGIN NOINHERIT PASSWORD %L VALID UNTIL ''infinity''', login, verifier);
+    PERFORM dreamhub.limit_login(login);
 END
 $$;
 COMMENT ON FUNCTION dreamhub.set_login(text, text, text) IS
@@ -187,7 +185,7 @@ BEGIN
     IF login IS NULL OR moment IS NULL THEN
         RAISE EXCEPTION 'a slot and a moment are needed' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('dreamhub.provision_tenant', 0));
+    PERFORM dreamhub.serialize_provisioning();
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = login AND rolcanlogin) THEN
         EXECUTE format('ALTER ROLE %I VALID UNTIL %L', login, moment);
     END IF;
@@ -208,7 +206,7 @@ BEGIN
     IF login IS NULL THEN
         RAISE EXCEPTION 'not a slot: a tenant logs in as a or b' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('dreamhub.provision_tenant', 0));
+    PERFORM dreamhub.serialize_provisioning();
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
         EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL', login);
         -- Only a member with the login's rights may end its sessions.
@@ -233,7 +231,7 @@ DECLARE
     role_name text := dreamhub.login_name(tenant, '');
     slot text;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('dreamhub.provision_tenant', 0));
+    PERFORM dreamhub.serialize_provisioning();
     FOREACH slot IN ARRAY ARRAY['a', 'b', ''] LOOP
         PERFORM dreamhub.end_login(tenant, slot);
     END LOOP;

@@ -2,36 +2,108 @@ CREATE SCHEMA dreamhub;
 ALTER SCHEMA dreamhub OWNER TO dreamhub_owner;
 CREATE SCHEMA t_snapshot;
 ALTER SCHEMA t_snapshot OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.check_verifier(verifier text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+BEGIN
+    IF verifier IS NULL
+        OR verifier !~ '^SCRAM-SHA-256\$[0-9]+:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]+=*:[A-Za-z0-9+/]+=*$'
+    THEN
+        RAISE EXCEPTION 'not a SCRAM-SHA-256 verifier: passwords are never passed to the database'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+END
+$_$;
+ALTER FUNCTION dreamhub.check_verifier(verifier text) OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.count_sealed(tenant text, key_id text) RETURNS bigint
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    schema_name text := dreamhub.login_name(tenant, '');
+    head bytea := decode(lpad(to_hex(octet_length(key_id)), 2, '0'), 'hex') || convert_to(key_id, 'UTF8');
+    counted bigint;
+BEGIN
+    IF key_id IS NULL OR octet_length(key_id) NOT BETWEEN 1 AND 255 THEN
+        RAISE EXCEPTION 'a key''s id has 1 to 255 bytes' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    EXECUTE format(
+        'SELECT (SELECT count(*) FROM %1$I.documents WHERE substring(meta_ct FROM 1 FOR $2) = $1) '
+        '+ (SELECT count(*) FROM %1$I.chunks WHERE substring(body_ct FROM 1 FOR $2) = $1)',
+        schema_name
+    ) INTO counted USING head, octet_length(head);
+    RETURN counted;
+END
+$_$;
+ALTER FUNCTION dreamhub.count_sealed(tenant text, key_id text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.count_sealed(tenant text, key_id text) IS 'Rows of the tenant that name this data key: it may be taken away when there are none.';
 CREATE FUNCTION dreamhub.drop_tenant(tenant text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '5s'
-    AS $_$
+    AS $$
 DECLARE
-    role_name text := 't_' || tenant;
+    role_name text := dreamhub.login_name(tenant, '');
+    slot text;
 BEGIN
-    IF tenant IS NULL OR tenant !~ '^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$' THEN
-        RAISE EXCEPTION 'not a tenant name: a DNS label of at most 40 characters is needed'
-            USING ERRCODE = 'invalid_parameter_value';
-    END IF;
     PERFORM dreamhub.serialize_provisioning();
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
-        -- No new login, and those that are there end: only a member with the role's rights may end them.
-        EXECUTE format('ALTER ROLE %I NOLOGIN', role_name);
-        EXECUTE format('GRANT %I TO dreamhub_owner WITH INHERIT TRUE, SET FALSE', role_name);
-        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = role_name;
-    END IF;
+    FOREACH slot IN ARRAY ARRAY['a', 'b', ''] LOOP
+        PERFORM dreamhub.end_login(tenant, slot);
+    END LOOP;
     IF EXISTS (
         SELECT FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
         WHERE n.nspname = role_name AND r.rolname = 'dreamhub_owner'
     ) THEN
         EXECUTE format('DROP SCHEMA %I CASCADE', role_name);
     END IF;
-    EXECUTE format('DROP ROLE IF EXISTS %I', role_name);
+    FOREACH slot IN ARRAY ARRAY['a', 'b', ''] LOOP
+        EXECUTE format('DROP ROLE IF EXISTS %I', dreamhub.login_name(tenant, slot));
+    END LOOP;
 END
-$_$;
+$$;
 ALTER FUNCTION dreamhub.drop_tenant(tenant text) OWNER TO dreamhub_owner;
-COMMENT ON FUNCTION dreamhub.drop_tenant(tenant text) IS 'Destroy a tenant: sessions, schema with all rows, role. An absent one is fine.';
+COMMENT ON FUNCTION dreamhub.drop_tenant(tenant text) IS 'Destroy a tenant: logins with their sessions, schema with all rows, role. An absent one is fine.';
+CREATE FUNCTION dreamhub.end_login(tenant text, slot text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    login text := dreamhub.login_name(tenant, slot);
+BEGIN
+    IF login IS NULL THEN
+        RAISE EXCEPTION 'not a slot: a tenant logs in as a or b' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM dreamhub.serialize_provisioning();
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
+        EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL', login);
+        -- Only a member with the login's rights may end its sessions.
+        EXECUTE format('GRANT %I TO dreamhub_owner WITH INHERIT TRUE, SET FALSE', login);
+        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = login;
+        EXECUTE format('REVOKE INHERIT OPTION FOR %I FROM dreamhub_owner', login);
+    END IF;
+END
+$$;
+ALTER FUNCTION dreamhub.end_login(tenant text, slot text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.end_login(tenant text, slot text) IS 'No new login by this slot, and no session either: its password is forgotten. An absent one is fine.';
+CREATE FUNCTION dreamhub.expire_login(tenant text, slot text, moment timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    login text := dreamhub.login_name(tenant, slot);
+BEGIN
+    IF login IS NULL OR moment IS NULL THEN
+        RAISE EXCEPTION 'a slot and a moment are needed' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM dreamhub.serialize_provisioning();
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = login AND rolcanlogin) THEN
+        EXECUTE format('ALTER ROLE %I VALID UNTIL %L', login, moment);
+    END IF;
+END
+$$;
+ALTER FUNCTION dreamhub.expire_login(tenant text, slot text, moment timestamp with time zone) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.expire_login(tenant text, slot text, moment timestamp with time zone) IS 'From that moment on the login is refused. Sessions that are open go on until dreamhub.end_login.';
 CREATE FUNCTION dreamhub.limit_login(login text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -47,6 +119,24 @@ END
 $$;
 ALTER FUNCTION dreamhub.limit_login(login text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.limit_login(login text) IS 'What one login of a tenant may use of the server. temp_file_limit needs the grant that bootstrap.sql gives.';
+CREATE FUNCTION dreamhub.login_name(tenant text, slot text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+BEGIN
+    IF tenant IS NULL OR tenant !~ '^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$' THEN
+        RAISE EXCEPTION 'not a tenant name: a DNS label of at most 40 characters is needed'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN CASE slot
+        WHEN '' THEN 't_' || tenant
+        WHEN 'a' THEN 't_' || tenant || '.a'
+        WHEN 'b' THEN 't_' || tenant || '.b'
+    END;
+END
+$_$;
+ALTER FUNCTION dreamhub.login_name(tenant text, slot text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.login_name(tenant text, slot text) IS 'The login in a slot; the empty slot is the role itself, which was the login before there were slots.';
 CREATE FUNCTION dreamhub.provision_partition(tenant text, name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -77,46 +167,48 @@ BEGIN
 END
 $_$;
 ALTER FUNCTION dreamhub.provision_partition(tenant text, name text) OWNER TO dreamhub_owner;
-CREATE FUNCTION dreamhub.provision_role(tenant text, verifier text) RETURNS void
+CREATE FUNCTION dreamhub.provision_role(tenant text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
-    role_name text := 't_' || tenant;
+    role_name text := dreamhub.login_name(tenant, '');
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
         EXECUTE format(
-            'CREATE ROLE %I LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS',
-            role_name
+            'CREATE ROLE %I NOLOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', role_name
         );
     END IF;
-    EXECUTE format('ALTER ROLE %I LOGIN NOINHERIT PASSWORD %L', role_name, verifier);
-    PERFORM dreamhub.limit_login(role_name);
+    EXECUTE format('ALTER ROLE %I NOINHERIT', role_name);
     EXECUTE format('GRANT dreamhub_tenant TO %I WITH INHERIT TRUE, SET FALSE', role_name);
     EXECUTE format('GRANT %I TO dreamhub_api WITH INHERIT FALSE, SET TRUE', role_name);
 END
 $$;
+ALTER FUNCTION dreamhub.provision_role(tenant text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.provision_role(tenant text) IS 'The tenant''s role. One that is a login still, from an earlier release, stays one until dreamhub.end_login.';
+CREATE FUNCTION dreamhub.provision_role(tenant text, verifier text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM dreamhub.provision_role(tenant);
+    EXECUTE format(
+        'ALTER ROLE %I LOGIN PASSWORD %L VALID UNTIL ''infinity''', dreamhub.login_name(tenant, ''), verifier
+    );
+    PERFORM dreamhub.limit_login(dreamhub.login_name(tenant, ''));
+END
+$$;
 ALTER FUNCTION dreamhub.provision_role(tenant text, verifier text) OWNER TO dreamhub_owner;
-CREATE FUNCTION dreamhub.provision_tenant(tenant text, verifier text) RETURNS void
+CREATE FUNCTION dreamhub.provision_tenant(tenant text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 DECLARE
-    schema_name text := 't_' || tenant;
+    schema_name text := dreamhub.login_name(tenant, '');
     name text;
 BEGIN
-    IF tenant IS NULL OR tenant !~ '^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$' THEN
-        RAISE EXCEPTION 'not a tenant name: a DNS label of at most 40 characters is needed'
-            USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-    IF verifier IS NULL
-        OR verifier !~ '^SCRAM-SHA-256\$[0-9]+:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]+=*:[A-Za-z0-9+/]+=*$'
-    THEN
-        RAISE EXCEPTION 'not a SCRAM-SHA-256 verifier: passwords are never passed to the database'
-            USING ERRCODE = 'invalid_parameter_value';
-    END IF;
     PERFORM dreamhub.serialize_provisioning();
-    PERFORM dreamhub.provision_role(tenant, verifier);
+    PERFORM dreamhub.provision_role(tenant);
     EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I', schema_name);
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I, dreamhub_operator', schema_name, schema_name);
     FOREACH name IN ARRAY dreamhub.tenant_tables() LOOP
@@ -124,14 +216,27 @@ BEGIN
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I TO %I', schema_name, name, schema_name);
     END LOOP;
     EXECUTE format(
-        'GRANT SELECT ON %1$I.documents, %1$I.document_versions, %1$I.ingest_runs, %1$I.ingest_run_documents '
-        'TO dreamhub_operator',
+        'GRANT SELECT ON %1$I.documents, %1$I.document_versions, %1$I.ingest_runs, %1$I.ingest_run_documents, '
+        '%1$I.rekey_runs TO dreamhub_operator',
         schema_name
     );
 END
 $_$;
+ALTER FUNCTION dreamhub.provision_tenant(tenant text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.provision_tenant(tenant text) IS 'Make or complete a tenant: role, schema, partitions, grants. Repeating it is safe. Logins: dreamhub.set_login.';
+CREATE FUNCTION dreamhub.provision_tenant(tenant text, verifier text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM dreamhub.login_name(tenant, '');
+    PERFORM dreamhub.check_verifier(verifier);
+    PERFORM dreamhub.provision_tenant(tenant);
+    PERFORM dreamhub.provision_role(tenant, verifier);
+END
+$$;
 ALTER FUNCTION dreamhub.provision_tenant(tenant text, verifier text) OWNER TO dreamhub_owner;
-COMMENT ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) IS 'Make or complete a tenant: a role with this verifier, schema, partitions, grants. Repeating it is safe.';
+COMMENT ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) IS 'As dreamhub.provision_tenant(text), with the role itself as the login: for builds that know no slots.';
 CREATE FUNCTION dreamhub.serialize_provisioning() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -142,10 +247,38 @@ END
 $$;
 ALTER FUNCTION dreamhub.serialize_provisioning() OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.serialize_provisioning() IS 'One at a time until the transaction ends. A table, because any login may take any advisory lock.';
+CREATE FUNCTION dreamhub.set_login(tenant text, slot text, verifier text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    role_name text := dreamhub.login_name(tenant, '');
+    login text := dreamhub.login_name(tenant, slot);
+BEGIN
+    PERFORM dreamhub.check_verifier(verifier);
+    IF login IS NULL OR login = role_name THEN
+        RAISE EXCEPTION 'not a slot: a tenant logs in as a or b' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM dreamhub.serialize_provisioning();
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
+        EXECUTE format(
+            'CREATE ROLE %I NOLOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', login
+        );
+    END IF;
+    EXECUTE format('GRANT dreamhub_tenant TO %I WITH INHERIT TRUE, SET FALSE', login);
+    EXECUTE format('GRANT %I TO %I WITH INHERIT FALSE, SET TRUE', role_name, login);
+    EXECUTE format('ALTER ROLE %I RESET ALL', login);
+    EXECUTE format('ALTER ROLE %I SET role = %L', login, role_name);
+    EXECUTE format('ALTER ROLE %I LOGIN NOINHERIT PASSWORD %L VALID UNTIL ''infinity''', login, verifier);
+    PERFORM dreamhub.limit_login(login);
+END
+$$;
+ALTER FUNCTION dreamhub.set_login(tenant text, slot text, verifier text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.set_login(tenant text, slot text, verifier text) IS 'Let the tenant log in by this slot with this verifier. Repeating it repairs what was changed.';
 CREATE FUNCTION dreamhub.tenant_tables() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    RETURN ARRAY['documents'::text, 'document_versions'::text, 'chunks'::text, 'index_generations'::text, 'term_counts'::text, 'ingest_runs'::text, 'ingest_run_documents'::text, 'object_outbox'::text];
+    RETURN ARRAY['documents'::text, 'document_versions'::text, 'chunks'::text, 'index_generations'::text, 'term_counts'::text, 'ingest_runs'::text, 'ingest_run_documents'::text, 'object_outbox'::text, 'rekey_runs'::text];
 ALTER FUNCTION dreamhub.tenant_tables() OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.tenant_tables() IS 'The parents, in the order in which a tenant''s partitions are made.';
 CREATE TABLE dreamhub.chunks (
@@ -305,6 +438,21 @@ CREATE TABLE dreamhub.provisioning (
 );
 ALTER TABLE dreamhub.provisioning OWNER TO dreamhub_owner;
 COMMENT ON TABLE dreamhub.provisioning IS 'Empty: locked while a tenant is made or taken away.';
+CREATE TABLE dreamhub.rekey_runs (
+    tenant_id text NOT NULL,
+    key_id text NOT NULL,
+    total bigint NOT NULL,
+    done bigint DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT rekey_runs_done_check CHECK ((done >= 0)),
+    CONSTRAINT rekey_runs_total_check CHECK ((total >= 0))
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.rekey_runs FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.rekey_runs OWNER TO dreamhub_owner;
+COMMENT ON COLUMN dreamhub.rekey_runs.key_id IS 'The data key under which every row is to be.';
 CREATE TABLE dreamhub.schema_migrations (
     version integer NOT NULL,
     kind text NOT NULL,
@@ -459,6 +607,19 @@ CREATE TABLE t_snapshot.object_outbox (
 ALTER TABLE t_snapshot.object_outbox OWNER TO dreamhub_owner;
 COMMENT ON COLUMN t_snapshot.object_outbox.doomed IS 'False: bytes may be on their way, and registering the version takes the row away. True: nothing may register it.';
 COMMENT ON COLUMN t_snapshot.object_outbox.duplicate_of IS 'The version that has the same bytes: its object is replaced by this one when it is lost.';
+CREATE TABLE t_snapshot.rekey_runs (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    key_id text NOT NULL,
+    total bigint NOT NULL,
+    done bigint DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT rekey_runs_done_check CHECK ((done >= 0)),
+    CONSTRAINT rekey_runs_total_check CHECK ((total >= 0))
+);
+ALTER TABLE t_snapshot.rekey_runs OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.rekey_runs.key_id IS 'The data key under which every row is to be.';
 CREATE TABLE t_snapshot.term_counts (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     term integer NOT NULL,
@@ -472,6 +633,7 @@ ALTER TABLE ONLY dreamhub.index_generations ATTACH PARTITION t_snapshot.index_ge
 ALTER TABLE ONLY dreamhub.ingest_run_documents ATTACH PARTITION t_snapshot.ingest_run_documents FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.ingest_runs ATTACH PARTITION t_snapshot.ingest_runs FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.object_outbox ATTACH PARTITION t_snapshot.object_outbox FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.rekey_runs ATTACH PARTITION t_snapshot.rekey_runs FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.term_counts ATTACH PARTITION t_snapshot.term_counts FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.chunks
     ADD CONSTRAINT chunks_pkey PRIMARY KEY (landing, ordinal, tenant_id);
@@ -491,6 +653,8 @@ ALTER TABLE ONLY dreamhub.ingest_runs
     ADD CONSTRAINT ingest_runs_pkey PRIMARY KEY (uid, tenant_id);
 ALTER TABLE ONLY dreamhub.object_outbox
     ADD CONSTRAINT object_outbox_pkey PRIMARY KEY (version_id, tenant_id);
+ALTER TABLE ONLY dreamhub.rekey_runs
+    ADD CONSTRAINT rekey_runs_pkey PRIMARY KEY (key_id, tenant_id);
 ALTER TABLE ONLY dreamhub.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 ALTER TABLE ONLY dreamhub.term_counts
@@ -513,6 +677,8 @@ ALTER TABLE ONLY t_snapshot.ingest_runs
     ADD CONSTRAINT ingest_runs_pkey PRIMARY KEY (uid, tenant_id);
 ALTER TABLE ONLY t_snapshot.object_outbox
     ADD CONSTRAINT object_outbox_pkey PRIMARY KEY (version_id, tenant_id);
+ALTER TABLE ONLY t_snapshot.rekey_runs
+    ADD CONSTRAINT rekey_runs_pkey PRIMARY KEY (key_id, tenant_id);
 ALTER TABLE ONLY t_snapshot.term_counts
     ADD CONSTRAINT term_counts_pkey PRIMARY KEY (term, tenant_id);
 CREATE INDEX chunks_terms_idx ON ONLY dreamhub.chunks USING gin (terms) WITH (gin_pending_list_limit='1024');
@@ -539,6 +705,7 @@ ALTER INDEX dreamhub.ingest_run_documents_pkey ATTACH PARTITION t_snapshot.inges
 ALTER INDEX dreamhub.ingest_runs_pkey ATTACH PARTITION t_snapshot.ingest_runs_pkey;
 ALTER INDEX dreamhub.object_outbox_due_at_idx ATTACH PARTITION t_snapshot.object_outbox_due_at_idx;
 ALTER INDEX dreamhub.object_outbox_pkey ATTACH PARTITION t_snapshot.object_outbox_pkey;
+ALTER INDEX dreamhub.rekey_runs_pkey ATTACH PARTITION t_snapshot.rekey_runs_pkey;
 ALTER INDEX dreamhub.term_counts_pkey ATTACH PARTITION t_snapshot.term_counts_pkey;
 ALTER TABLE ONLY t_snapshot.document_versions
     ADD CONSTRAINT document_versions_document_fkey FOREIGN KEY (document_id, tenant_id) REFERENCES t_snapshot.documents(id, tenant_id);
@@ -551,6 +718,7 @@ ALTER TABLE dreamhub.index_generations ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.ingest_run_documents ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.ingest_runs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.object_outbox ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.rekey_runs ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON dreamhub.chunks USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.document_versions USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.documents USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
@@ -558,20 +726,34 @@ CREATE POLICY tenant ON dreamhub.index_generations USING ((tenant_id = NULLIF(cu
 CREATE POLICY tenant ON dreamhub.ingest_run_documents USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.ingest_runs USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.object_outbox USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.rekey_runs USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.term_counts USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 ALTER TABLE dreamhub.term_counts ENABLE ROW LEVEL SECURITY;
 GRANT USAGE ON SCHEMA dreamhub TO dreamhub_api;
 GRANT USAGE ON SCHEMA dreamhub TO dreamhub_operator;
 GRANT USAGE ON SCHEMA t_snapshot TO t_snapshot;
 GRANT USAGE ON SCHEMA t_snapshot TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.check_verifier(verifier text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.count_sealed(tenant text, key_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.count_sealed(tenant text, key_id text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.drop_tenant(tenant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.drop_tenant(tenant text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.end_login(tenant text, slot text) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.end_login(tenant text, slot text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.expire_login(tenant text, slot text, moment timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.expire_login(tenant text, slot text, moment timestamp with time zone) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.limit_login(login text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.login_name(tenant text, slot text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.provision_partition(tenant text, name text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.provision_role(tenant text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.provision_role(tenant text, verifier text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.provision_tenant(tenant text) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.provision_tenant(tenant text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.serialize_provisioning() FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.set_login(tenant text, slot text, verifier text) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.set_login(tenant text, slot text, verifier text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.tenant_tables() FROM PUBLIC;
 GRANT SELECT ON TABLE dreamhub.schema_migrations TO dreamhub_api;
 GRANT SELECT ON TABLE dreamhub.schema_migrations TO dreamhub_operator;
@@ -586,4 +768,6 @@ GRANT SELECT ON TABLE t_snapshot.ingest_run_documents TO dreamhub_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.ingest_runs TO t_snapshot;
 GRANT SELECT ON TABLE t_snapshot.ingest_runs TO dreamhub_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.object_outbox TO t_snapshot;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.rekey_runs TO t_snapshot;
+GRANT SELECT ON TABLE t_snapshot.rekey_runs TO dreamhub_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.term_counts TO t_snapshot;

@@ -73,7 +73,14 @@ async def test_definer_functions_pin_their_search_path(database: Database) -> No
             "SELECT proname, proconfig, prosecdef, proacl::text AS acl FROM pg_proc "
             "WHERE pronamespace = 'dreamhub'::regnamespace"
         )
-    assert {row["proname"] for row in rows if row["prosecdef"]} == {"provision_tenant", "drop_tenant"}
+    assert {row["proname"] for row in rows if row["prosecdef"]} == {
+        "provision_tenant",
+        "drop_tenant",
+        "set_login",
+        "expire_login",
+        "end_login",
+        "count_sealed",
+    }
     for row in rows:
         assert "search_path=pg_catalog, pg_temp" in row["proconfig"], row["proname"]
         entries = row["acl"].strip("{}").split(",")
