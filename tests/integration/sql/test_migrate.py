@@ -55,14 +55,18 @@ async def test_concurrent_runs_apply_each_file_once(empty: Database) -> None:
 
 async def test_a_run_waits_for_the_lock_of_another(empty: Database) -> None:
     async with connected(empty.url("dreamhub_owner")) as holder, connected(empty.url("dreamhub_owner")) as conn:
-        await migrate_up(holder, [MIGRATION], io.StringIO())  # the session keeps its lock
+        await migrate_up(holder, [MIGRATION], io.StringIO())
+        transaction = holder.transaction()
+        await transaction.start()
+        await holder.execute("LOCK TABLE dreamhub.schema_migrations IN SHARE ROW EXCLUSIVE MODE")
         waiting = asyncio.create_task(migrate_up(conn, [MIGRATION, SECOND], io.StringIO()))
         async with asyncio.timeout(10):
             while not await holder.fetchval(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                "SELECT count(*) FROM pg_locks WHERE relation = 'dreamhub.schema_migrations'::regclass AND NOT granted"
             ):
                 await asyncio.sleep(0.01)
         assert not waiting.done()
+        assert await fetch_schema_version(holder) == 1, "services read on"
         holder.terminate()
         assert await waiting == 2
 

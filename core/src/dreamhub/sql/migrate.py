@@ -1,7 +1,7 @@
 """Apply the plain-SQL migrations: `python -m dreamhub.sql.migrate up|wait|status`.
 
-One Job runs `up` as `dreamhub_owner`, under an advisory lock, so that two runs cannot meet. Init containers run `wait`,
-which needs no migration files: it compares the database with this build's window.
+One Job runs `up` as `dreamhub_owner`, under a lock of the history, so that two runs cannot meet. Init containers run
+`wait`, which needs no migration files: it compares the database with this build's window.
 """
 
 import argparse
@@ -101,23 +101,38 @@ async def fetch_applied(conn: Connection) -> tuple[Applied, ...]:
 async def migrate_up(conn: Connection, migrations: Sequence[Migration], out: TextIO) -> int:
     """Apply what is missing, each file in its own transaction; returns the schema version reached.
 
-    A second run waits for the lock and then finds nothing to do. A file that fails leaves no trace of itself.
+    A second run waits for each file that the first is applying, then skips it. A file that fails leaves no trace.
     """
-    await conn.execute(_SQL["lock_migrations"], timeout=None)
-    await conn.execute(_SQL["create_history"])
+    await _ensure_history(conn)
     plan = plan_migrations(migrations, await fetch_applied(conn))
-    for migration in plan:
-        started = time.monotonic()
-        async with conn.transaction():
-            await conn.execute("SET LOCAL lock_timeout = '10s'")
-            await conn.execute(migration.sql)
-            await conn.execute(
-                _SQL["record_migration"], migration.version, migration.kind, migration.title, migration.sha256
-            )
-        print(f"applied {migration.name} in {time.monotonic() - started:.2f} s", file=out)
+    done = [migration for migration in plan if await _apply(conn, migration, out)]
     version = await fetch_schema_version(conn)
-    print(f"schema version {version}" + ("" if plan else ", nothing to do"), file=out)
+    print(f"schema version {version}" + ("" if done else ", nothing to do"), file=out)
     return version
+
+
+async def _ensure_history(conn: Connection) -> None:
+    if await conn.fetchval(_SQL["has_history"]):
+        return
+    async with conn.transaction():
+        await conn.execute(_SQL["lock_first_run"], timeout=None)
+        await conn.execute(_SQL["create_history"])
+
+
+async def _apply(conn: Connection, migration: Migration, out: TextIO) -> bool:
+    """Whether it was this run that applied it."""
+    started = time.monotonic()
+    async with conn.transaction():
+        await conn.execute(_SQL["lock_migrations"], timeout=None)
+        if not plan_migrations([migration], await fetch_applied(conn)):
+            return False
+        await conn.execute("SET LOCAL lock_timeout = '10s'")
+        await conn.execute(migration.sql)
+        await conn.execute(
+            _SQL["record_migration"], migration.version, migration.kind, migration.title, migration.sha256
+        )
+    print(f"applied {migration.name} in {time.monotonic() - started:.2f} s", file=out)
+    return True
 
 
 def describe_status(migrations: Sequence[Migration], applied: Sequence[Applied]) -> list[str]:

@@ -20,6 +20,13 @@ SELECT version, kind, title, sha256, applied_at FROM dreamhub.schema_migrations 
 -- name: record_migration
 INSERT INTO dreamhub.schema_migrations (version, kind, title, sha256) VALUES ($1, $2, $3, $4)
 
+-- name: has_history
+SELECT to_regclass('dreamhub.schema_migrations') IS NOT NULL
+
+-- name: lock_first_run
+-- Before the first migration there is no table to lock, and no tenant who could take this lock.
+SELECT pg_advisory_xact_lock(hashtextextended('dreamhub.migrations', 0))
+
 -- name: lock_migrations
--- Session level: held over all files, released with the connection whatever happens.
-SELECT pg_advisory_lock(hashtextextended('dreamhub.migrations', 0))
+-- Readers go on. Not an advisory lock: any login may take those, and a tenant's would hold up the release.
+LOCK TABLE dreamhub.schema_migrations IN SHARE ROW EXCLUSIVE MODE
