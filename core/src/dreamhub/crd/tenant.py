@@ -154,6 +154,8 @@ class IsolationStatus(Part):
     """How many got through."""
     first_failure: str = ""
     """The first one that got through, as a sentence."""
+    request: str = ""
+    """The value of the annotation dreamhub.dev/verify-isolation that it answered."""
 
 
 class TenantCondition(Condition):
