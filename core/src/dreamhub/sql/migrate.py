@@ -25,7 +25,9 @@ from dreamhub.sql.queries import load_queries
 from dreamhub.sql.schema import SCHEMA_HEAD, SCHEMA_MIN, fetch_schema_version, is_compatible
 
 _SQL = load_queries("schema")
+_TENANTS = load_queries("tenants")
 _FILE = re.compile(r"(\d{4})_(expand|contract)_([a-z0-9_]+)\.sql")
+_FOR_EACH_TENANT = "-- for each tenant\n"
 
 _POLL_SECONDS = 0.5
 _NOT_READY = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
@@ -48,6 +50,15 @@ class Migration:
     @property
     def name(self) -> str:
         return f"{self.version:04}_{self.kind}_{self.title}"
+
+    @property
+    def for_each_tenant(self) -> bool:
+        """Run once for each tenant, named by the setting `dreamhub.tenant`, each time in a transaction of its own.
+
+        So a large installation needs neither all locks at once nor stands still. Such a file can be repeated, and is
+        recorded when every tenant is done.
+        """
+        return self.sql.startswith(_FOR_EACH_TENANT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,7 @@ async def fetch_applied(conn: Connection) -> tuple[Applied, ...]:
 
 
 async def migrate_up(conn: Connection, migrations: Sequence[Migration], out: TextIO) -> int:
-    """Apply what is missing, each file in its own transaction; returns the schema version reached.
+    """Apply what is missing, each file in its own transactions; returns the schema version reached.
 
     A second run waits for each file that the first is applying, then skips it. A file that fails leaves no trace.
     """
@@ -122,17 +133,31 @@ async def _ensure_history(conn: Connection) -> None:
 async def _apply(conn: Connection, migration: Migration, out: TextIO) -> bool:
     """Whether it was this run that applied it."""
     started = time.monotonic()
+    if migration.for_each_tenant:
+        await _run_for_each_tenant(conn, migration)
     async with conn.transaction():
         await conn.execute(_SQL["lock_migrations"], timeout=None)
         if not plan_migrations([migration], await fetch_applied(conn)):
             return False
-        await conn.execute("SET LOCAL lock_timeout = '10s'")
-        await conn.execute(migration.sql)
+        if not migration.for_each_tenant:
+            await _run(conn, migration)
         await conn.execute(
             _SQL["record_migration"], migration.version, migration.kind, migration.title, migration.sha256
         )
     print(f"applied {migration.name} in {time.monotonic() - started:.2f} s", file=out)
     return True
+
+
+async def _run(conn: Connection, migration: Migration) -> None:
+    await conn.execute("SET LOCAL lock_timeout = '10s'")
+    await conn.execute(migration.sql)
+
+
+async def _run_for_each_tenant(conn: Connection, migration: Migration) -> None:
+    for row in await conn.fetch(_TENANTS["fetch_tenants"]):
+        async with conn.transaction():
+            await conn.execute(_SQL["name_tenant"], row["tenant"])
+            await _run(conn, migration)
 
 
 def describe_status(migrations: Sequence[Migration], applied: Sequence[Applied]) -> list[str]:

@@ -30,3 +30,7 @@ SELECT pg_advisory_xact_lock(hashtextextended('dreamhub.migrations', 0))
 -- name: lock_migrations
 -- Readers go on. Not an advisory lock: any login may take those, and a tenant's would hold up the release.
 LOCK TABLE dreamhub.schema_migrations IN SHARE ROW EXCLUSIVE MODE
+
+-- name: name_tenant
+-- For a migration that runs once for each tenant; forgotten when its transaction ends.
+SELECT set_config('dreamhub.tenant', $1, true)
