@@ -102,6 +102,7 @@ class Handlers:
         uid = body["metadata"]["uid"]
         self.watched.drop_ingest_job(uid)
         self.ingest_jobs.forget(uid)
+        self.ingest_jobs.add(uid)  # once more: what it held is given back
 
     def see_child(self, body: Manifest) -> None:
         self.ingest_jobs.add(owner_uid(body))

@@ -38,6 +38,8 @@ class Watched:
     """By the UID of their IngestJob, then by name."""
     runs: dict[str, RunStatus] = field(default_factory=dict)
     """Progress from the database, by the UID of the IngestJob."""
+    _spaces: dict[str, dict[str, None]] = field(default_factory=dict)
+    """UIDs of IngestJobs by namespace, in the order in which they were first seen."""
 
     def put_tenant(self, body: Manifest) -> bool:
         """Remember; False when what is remembered is as new (such as the echo of our own write)."""
@@ -61,11 +63,16 @@ class Watched:
         if known is not None and not _is_newer(job.metadata.resource_version, known.metadata.resource_version):
             return False
         self.ingest_jobs[job.metadata.uid] = _without_text(job)
+        self._spaces.setdefault(job.metadata.namespace or "", {})[job.metadata.uid] = None
         return True
 
     def drop_ingest_job(self, uid: str) -> None:
-        self.ingest_jobs.pop(uid, None)
+        job = self.ingest_jobs.pop(uid, None)
         self.runs.pop(uid, None)
+        name = (job.metadata.namespace or "") if job is not None else ""
+        self._spaces.get(name, {}).pop(uid, None)
+        if not self._spaces.get(name):
+            self._spaces.pop(name, None)
 
     def put_job(self, body: Manifest) -> bool:
         """Remember; False when nothing that matters has changed."""
@@ -109,7 +116,7 @@ class Watched:
 
     def ingest_jobs_in(self, name: str) -> list[str]:
         """UIDs of the IngestJobs of a namespace."""
-        return [uid for uid, job in self.ingest_jobs.items() if job.metadata.namespace == name]
+        return list(self._spaces.get(name, ()))
 
 
 def _without_text(job: IngestJob) -> IngestJob:

@@ -35,6 +35,16 @@ class TenantView:
     suspended: bool
     message: str
     embedding_model: str
+    breach: str | None = None
+    """What got through the walls around it when they were last tried. None: nothing that is known."""
+    job_limit: int | None = None
+    """How many of its IngestJobs may run at once. None: any number."""
+    queue_limit: int | None = None
+    """How many of its IngestJobs may be unfinished. None: any number."""
+
+    @property
+    def takes_jobs(self) -> bool:
+        return self.ready and not self.suspended
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,10 @@ class IngestObserved:
     """What the quota says when the Job gets no pod."""
     unavailable: tuple[IngestReason, str] | None = None
     """A dependency that did not answer while observing."""
+    queued: bool = True
+    """Whether it has a place among the tenant's unfinished IngestJobs."""
+    place: int = 0
+    """Its place among those of the tenant's IngestJobs that wait for a slot. 0: it may start, a slot is kept for it."""
 
 
 ActionKind = Literal["CreateJob", "RenewInput", "Suspend", "Resume", "Finish", "Delete"]
@@ -70,13 +84,23 @@ def is_final(status: IngestJobStatus) -> bool:
 
 def wants_documents(job: IngestJob, observed: IngestObserved) -> bool:
     """Whether the plan depends on which documents exist: only when a Job may be created now."""
+    return job.spec.source.documents is not None and observed.job is None and wants_slot(job, observed)
+
+
+def wants_queueing(job: IngestJob, observed: IngestObserved) -> bool:
+    """Whether it needs a place among the tenant's unfinished IngestJobs: one whose Job exists has shown that it had."""
+    tenant = observed.tenant
+    return not is_final(job.status) and observed.job is None and tenant is not None and tenant.takes_jobs
+
+
+def wants_slot(job: IngestJob, observed: IngestObserved) -> bool:
+    """Whether nothing keeps it from running but others that run."""
     return (
-        job.spec.source.documents is not None
-        and not is_final(job.status)
-        and observed.job is None
-        and observed.tenant is not None
-        and observed.tenant.ready
-        and not (observed.tenant.suspended or job.spec.suspend)
+        not is_final(job.status)
+        and _find_hold(job, observed) is None
+        and observed.queued
+        and observed.unavailable is None
+        and (observed.job is None or observed.job.suspended)
     )
 
 
@@ -146,6 +170,22 @@ def _job_failed(job: JobState, observed: IngestObserved) -> Finding:
 
 def _plan_start(job: IngestJob, observed: IngestObserved) -> IngestPlan:
     """There is no Job. Say why it has to wait, or create it."""
+    held = _find_hold(job, observed)
+    if held is not None:
+        return held
+    if observed.tenant is None or not observed.queued:
+        return IngestPlan(pend(IngestReason.QUEUE_FULL, _queue_full(observed.tenant)), again_seconds=RETRY_SECONDS)
+    if observed.place:
+        return _plan_wait(observed.tenant, observed)
+    missing = _missing_documents(job, observed)
+    if missing:
+        return _finish(fail(IngestReason.DOCUMENT_NOT_FOUND, _not_found(missing), None))
+    created = pend(IngestReason.WAITING_FOR_POD, "the Job is created; its pod has not started")
+    return IngestPlan(created, ("CreateJob",), STARTING_SECONDS)
+
+
+def _find_hold(job: IngestJob, observed: IngestObserved) -> IngestPlan | None:
+    """What keeps it from starting, whatever the tenant's other IngestJobs do."""
     tenant = observed.tenant
     if tenant is None:
         message = "this namespace belongs to no tenant; create IngestJobs in the namespace of a Tenant, such as dh-acme"
@@ -153,16 +193,36 @@ def _plan_start(job: IngestJob, observed: IngestObserved) -> IngestPlan:
     if not tenant.ready:
         message = f"tenant {tenant.name} is not ready: {tenant.message}"
         return IngestPlan(pend(IngestReason.TENANT_NOT_READY, message), again_seconds=TENANT_SECONDS)
+    if tenant.breach is not None:
+        message = f"the isolation of tenant {tenant.name} failed its last check: {tenant.breach}"
+        return IngestPlan(pend(IngestReason.ISOLATION_FAILED, message, observed.run), again_seconds=RETRY_SECONDS)
     if job.spec.suspend:
         return IngestPlan(pend(IngestReason.SUSPENDED, "spec.suspend is true; set it to false to go on"))
     if tenant.suspended:
         message = f"tenant {tenant.name} is suspended by its spec"
         return IngestPlan(pend(IngestReason.TENANT_SUSPENDED, message), again_seconds=RETRY_SECONDS)
-    missing = _missing_documents(job, observed)
-    if missing:
-        return _finish(fail(IngestReason.DOCUMENT_NOT_FOUND, _not_found(missing), None))
-    created = pend(IngestReason.WAITING_FOR_POD, "the Job is created; its pod has not started")
-    return IngestPlan(created, ("CreateJob",), STARTING_SECONDS)
+    return None
+
+
+def _plan_wait(tenant: TenantView, observed: IngestObserved) -> IngestPlan:
+    """It is woken when a slot is free; it looks by itself only to tell its place, ever less often further back."""
+    message = f"place {observed.place} in the queue: {_jobs(tenant.job_limit)} of tenant {tenant.name} may run at once"
+    finding = pend(IngestReason.TENANT_LIMIT, f"{message} (spec.plan.concurrentJobs)", observed.run)
+    return IngestPlan(finding, again_seconds=RETRY_SECONDS + observed.place)
+
+
+def _queue_full(tenant: TenantView | None) -> str:
+    limit = tenant.queue_limit if tenant is not None else None
+    if limit is None:
+        return "the database lets no IngestJob of this tenant in yet; it enters as soon as the tenant's limits are set"
+    return (
+        f"the queue is full: {_jobs(limit)} may be unfinished at once (spec.plan.queuedJobs); "
+        "it enters when others have ended"
+    )
+
+
+def _jobs(number: int | None) -> str:
+    return "1 IngestJob" if number == 1 else f"{number} IngestJobs"
 
 
 def _missing_documents(job: IngestJob, observed: IngestObserved) -> list[str]:
@@ -186,6 +246,10 @@ def _plan_watch(job: IngestJob, observed: IngestObserved, state: JobState, now: 
         actions: tuple[ActionKind, ...] = () if state.suspended else ("Suspend",)
         message = "spec.suspend is true; what is stored is kept, and false goes on from there"
         return IngestPlan(pend(IngestReason.SUSPENDED, message, observed.run), actions)
+    if state.suspended and (held := _find_hold(job, observed)) is not None:
+        return held
+    if state.suspended and observed.tenant is not None and observed.place:
+        return _plan_wait(observed.tenant, observed)
     actions = ("Resume",) if state.suspended else ()
     if now.timestamp() - state.signed_at > RENEW_SECONDS:
         actions = (*actions, "RenewInput")
