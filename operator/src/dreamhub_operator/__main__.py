@@ -18,6 +18,7 @@ from dreamhub.llm.models import load_models
 from dreamhub.sql.pool import PoolOptions, open_pool
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from dreamhub.telemetry import configure_logging
+from dreamhub_operator.children import Children
 from dreamhub_operator.cluster import Cluster
 from dreamhub_operator.connection import Connection, find_credentials
 from dreamhub_operator.context import Context
@@ -47,8 +48,9 @@ async def run(settings: Settings) -> None:
         connection = Connection(find_credentials())
         session = connection.open_session()
         stack.push_async_callback(session.close)
-        cluster = Cluster(connection.url, session)
-        context = await open_context(settings, cluster, stack)
+        metrics = Metrics(CollectorRegistry())
+        cluster = Cluster(connection.url, session, metrics.count_request)
+        context = await open_context(settings, cluster, metrics, stack)
         election = Election(cluster, settings.pod_name, settings.system_namespace, settings.lease_seconds)
         service = Service(context, connection, freshness, election)
         probes = Probes(cluster, freshness, context.watched, context.metrics, service.is_ready)
@@ -56,7 +58,7 @@ async def run(settings: Settings) -> None:
         await service.run(stop)
 
 
-async def open_context(settings: Settings, cluster: Cluster, stack: AsyncExitStack) -> Context:
+async def open_context(settings: Settings, cluster: Cluster, metrics: Metrics, stack: AsyncExitStack) -> Context:
     options = PoolOptions(minimum=1, maximum=4, application="dreamhub-operator")
     pool = await open_pool(settings.read_secret(settings.database_url_file), options)
     stack.push_async_callback(pool.close)
@@ -71,8 +73,9 @@ async def open_context(settings: Settings, cluster: Cluster, stack: AsyncExitSta
         cache=RedisCache(redis),
         objects=S3Objects(ObjectStore(read_store_settings(settings))),
         models=load_models(settings.models_file),
-        metrics=Metrics(CollectorRegistry()),
+        metrics=metrics,
         watched=Watched(),
+        children=Children(),
         now=lambda: datetime.now(UTC),
         subject=build_subject(await cluster.fetch_username()),
     )

@@ -5,6 +5,7 @@ object is None, not an error, where asking for it is a question.
 """
 
 import json
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -12,6 +13,7 @@ import aiohttp
 
 from dreamhub.errors import ConflictError, DreamHubError, ForbiddenError, InvalidInputError, NotFoundError
 from dreamhub.errors import UnavailableError as ApiUnavailableError
+from dreamhub_operator.freshness import CLIENT_SECONDS, SERVER_SECONDS
 from dreamhub_operator.kinds import Kind, Manifest, kind_of
 
 FIELD_MANAGER = "dreamhub-operator"
@@ -21,6 +23,14 @@ LIST_LIMIT = 500
 _JSON = "application/json"
 _MERGE = "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
+
+
+Observe = Callable[[str, str], None]
+"""Called with the method and the resource of every request that is sent."""
+
+
+class ExpiredError(ConflictError):
+    """The version to watch from is too old: list again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +62,12 @@ class Cluster:
     quota refuses, InvalidInputError when it finds an object wrong, ConflictError on 409.
     """
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, url: str, session: aiohttp.ClientSession, observe: Observe = lambda _method, _kind: None
+    ) -> None:
         self._url = url
         self._session = session
+        self._observe = observe
         self._timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=5)
 
     async def get(self, key: ObjectKey) -> Manifest | None:
@@ -64,16 +77,45 @@ class Cluster:
             return None
 
     async def list(self, kind: Kind, namespace: str, selector: str) -> list[Manifest]:
-        """All objects that match, read in pages. Items carry apiVersion and kind, which lists leave out."""
-        query = {"labelSelector": selector, "limit": str(LIST_LIMIT)}
+        """All objects that match. Items carry apiVersion and kind, which lists leave out."""
         items: list[Manifest] = []
+        async for page in self.pages(kind, namespace, selector):
+            items += [{**item, "apiVersion": kind.api_version, "kind": kind.name} for item in page["items"]]
+        return items
+
+    async def pages(self, kind: Kind, namespace: str | None, selector: str) -> AsyncIterator[Manifest]:
+        """A list in pieces, of one namespace or (None) of all. Raises ExpiredError when it took too long."""
+        query = {"limit": str(LIST_LIMIT)} | ({"labelSelector": selector} if selector else {})
         while True:
             page = await self._request("GET", kind.path(namespace=namespace), query=query)
-            items += [{**item, "apiVersion": kind.api_version, "kind": kind.name} for item in page["items"]]
+            yield page
             token = page["metadata"].get("continue")
             if not token:
-                return items
+                return
             query["continue"] = token
+
+    async def watch(self, kind: Kind, selector: str, version: str) -> AsyncIterator[Manifest]:
+        """Events in all namespaces since this version, until the API server ends the watch.
+
+        The first is an empty BOOKMARK, when the watch is accepted. Raises ExpiredError when the version is too old.
+        """
+        query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(SERVER_SECONDS)}
+        query |= {"resourceVersion": version} | ({"labelSelector": selector} if selector else {})
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=CLIENT_SECONDS)
+        path = kind.path()
+        self._observe("WATCH", path)
+        try:
+            async with self._session.get(self._url + path, params=query, timeout=timeout) as response:
+                if response.status >= 300:
+                    _raise_for("WATCH", path, response.status, await response.text())
+                yield {"type": "BOOKMARK", "object": {"metadata": {}}}
+                async for line in _lines(response.content):
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        _raise_for("WATCH", path, event["object"].get("code", 0), json.dumps(event["object"]))
+                    yield event
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise ApiUnavailableError(f"the watch of {kind.plural} broke: {error!r}") from error
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply: our fields become as given, those of others stay."""
@@ -141,6 +183,7 @@ class Cluster:
         content_type: str = _JSON,
         query: dict[str, str] | None = None,
     ) -> str:
+        self._observe(method, path)
         try:
             async with self._session.request(
                 method,
@@ -158,11 +201,22 @@ class Cluster:
             raise ApiUnavailableError(f"the Kubernetes API does not answer {method} {path}: {error!r}") from error
 
 
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Whole lines of any length; `StreamReader.readline` refuses long ones."""
+    rest = b""
+    async for data in stream.iter_any():
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line
+
+
 def _raise_for(method: str, path: str, status: int, text: str) -> NoReturn:
     message = f"{method} {path}: {status} {_message(text)}"
     match status:
         case 404:
             raise NotFoundError(message)
+        case 410:
+            raise ExpiredError(message)
         case 409:
             raise ConflictError(message)
         case 401 | 403:

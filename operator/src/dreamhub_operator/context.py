@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dreamhub.llm.models import ModelList
+from dreamhub_operator.children import Children
 from dreamhub_operator.cluster import Cluster
 from dreamhub_operator.desired.credentials import Addresses
 from dreamhub_operator.desired.job import WorkerTemplate
@@ -25,6 +26,7 @@ class Context:
     models: ModelList
     metrics: Metrics
     watched: Watched
+    children: Children
     now: Callable[[], datetime]
     subject: Subject
     """Who the operator is: bound to its role in each tenant's namespace."""

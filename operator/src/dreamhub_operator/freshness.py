@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import aiohttp
 
-from dreamhub_operator.kinds import WATCHED, Kind
+from dreamhub_operator.kinds import REFLECTED, WATCHED, Kind
 
 SERVER_SECONDS = 45
 CLIENT_SECONDS = 60
@@ -28,7 +28,7 @@ class Freshness:
 
     def start(self) -> None:
         """The watches are about to be opened: their ages count from here."""
-        for kind in WATCHED:
+        for kind in (*WATCHED, *REFLECTED):
             self.prove(kind.plural)
 
     def prove(self, plural: str) -> None:

@@ -54,10 +54,23 @@ TENANT_CHILDREN = (ROLE_BINDING, SERVICE_ACCOUNT, RESOURCE_QUOTA, LIMIT_RANGE, N
 """Kinds of the objects in a tenant's namespace that are compared and pruned as a set. RoleBinding stands first: it
 gives the operator its rights in the namespace."""
 
+REFLECTED = (NAMESPACE, *TENANT_CHILDREN)
+"""Kinds of which the operator remembers the objects of tenants, cluster-wide. Never Secrets: they are read singly."""
+
+OPENING = (ROLE_BINDING, NETWORK_POLICY)
+"""Kinds that add up: one more object of them opens what ours keep closed, so those of others are watched as well."""
+
 _BY_NAME = {
     (kind.api_version, kind.name): kind
     for kind in (NAMESPACE, SECRET, EVENT, POD, JOB, LEASE, TENANT, INGEST_JOB, *TENANT_CHILDREN)
 }
+
+
+def resource_of(path: str) -> str:
+    """The plural in a path that `Kind.path` built, for counting requests."""
+    parts = path.strip("/").split("/")
+    below = parts[2:] if parts[0] == "api" else parts[3:]
+    return below[2] if below[0] == "namespaces" and len(below) > 2 else below[0]
 
 
 def kind_of(manifest: Manifest) -> Kind:

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from dreamhub.errors import DreamHubError
 from dreamhub.telemetry.metrics import SECONDS
+from dreamhub_operator.kinds import resource_of
 
 
 class Metrics:
@@ -24,6 +25,18 @@ class Metrics:
         self.watch_age = Gauge(
             "dreamhub_watch_age_seconds", "Time since a watch last proved that it lives.", ["kind"], registry=registry
         )
+        self.requests = Counter(
+            "dreamhub_kubernetes_requests",
+            "Requests to the Kubernetes API, kopf's own left out.",
+            ["method", "resource"],
+            registry=registry,
+        )
+        self.foreign_objects = Gauge(
+            "dreamhub_foreign_objects",
+            "Objects of others in tenants' namespaces that widen what the operator's own keep closed.",
+            ["kind"],
+            registry=registry,
+        )
         self.leader = Gauge("dreamhub_leader", "1 while this replica is the active one.", registry=registry)
         self.drift_corrected = Counter(
             "dreamhub_drift_corrected",
@@ -38,6 +51,9 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+
+    def count_request(self, method: str, path: str) -> None:
+        self.requests.labels(method, resource_of(path)).inc()
 
     @contextmanager
     def reconcile(self, kind: str) -> Iterator[None]:

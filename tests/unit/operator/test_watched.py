@@ -9,7 +9,7 @@ from yarl import URL
 
 from dreamhub_operator.freshness import LIMIT_SECONDS, Freshness
 from dreamhub_operator.handlers import Handlers, build_settings
-from dreamhub_operator.kinds import INGEST_JOB, JOB, TENANT
+from dreamhub_operator.kinds import INGEST_JOB, JOB, POD, REFLECTED, TENANT
 from dreamhub_operator.watched import Watched
 
 DELETED = "DELETED"
@@ -182,7 +182,8 @@ def test_a_watch_without_a_sign_of_life_is_stale() -> None:
     assert freshness.find_stale() == []
     freshness.start()
     now[0] = LIMIT_SECONDS + 1
-    freshness.prove("pods")
+    for kind in (POD, *REFLECTED):
+        freshness.prove(kind.plural)
     assert freshness.find_stale() == ["ingestjobs", "jobs", "tenants"]
     assert freshness.ages()["pods"] == 0
 

@@ -12,7 +12,8 @@ from dreamhub_operator.reconcile.quantities import parse_quantity
 DESIRED_HASH = "dreamhub.dev/desired-hash"
 """Annotation with the hash of what we last wrote: tells a foreign change from a change of our own mind."""
 
-_BODY_KEYS = ("spec", "subjects", "roleRef", "data", "automountServiceAccountToken")
+COMPARED = ("spec", "subjects", "roleRef", "data", "automountServiceAccountToken")
+"""The parts of an object, beside labels and annotations, that are ours to set."""
 
 
 def stamp(manifest: Manifest) -> Manifest:
@@ -40,7 +41,7 @@ def find_differences(desired: Manifest, live: Manifest) -> tuple[str, ...]:
         for key, value in (desired["metadata"].get(name) or {}).items():
             if (live["metadata"].get(name) or {}).get(key) != value:
                 found.append(f"metadata.{name}[{key}]")
-    for key in _BODY_KEYS:
+    for key in COMPARED:
         if key in desired:
             found += _compare(desired[key], live.get(key), key)
     return tuple(found)

@@ -24,3 +24,6 @@ class Pace:
         tries = 1 if changed else self._tries.get(uid, 0) + 1
         self._tries[uid] = tries
         return backoff(tries, jitter)
+
+    def forget(self, uid: str) -> None:
+        self._tries.pop(uid, None)
