@@ -208,7 +208,8 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def run_s3(directory: Path) -> Iterator[S3Server]:
+def run_s3(directory: Path, anonymous: Sequence[str] = ()) -> Iterator[S3Server]:
+    """`anonymous`: what everybody may do without a login, which in production is nothing."""
     server = S3Server(pick_port())
     identity = {
         "name": "dreamhub",
@@ -216,7 +217,8 @@ def run_s3(directory: Path) -> Iterator[S3Server]:
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
     config = directory / "identities.json"
-    config.write_text(json.dumps({"identities": [identity]}))
+    everybody = [{"name": "anonymous", "actions": list(anonymous)}] if anonymous else []
+    config.write_text(json.dumps({"identities": [identity, *everybody]}))
     master = pick_port()
     parts = [f"-{part}.port{kind}={pick_port()}" for part in ("volume", "filer") for kind in ("", ".grpc")]
     parts += [f"-master.port={master}", f"-master.port.grpc={pick_port()}"]
