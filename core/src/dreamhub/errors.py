@@ -10,6 +10,8 @@
     │   ├── TooLargeError        413  above a size limit
     │   ├── UnsupportedTypeError 415  a type that is not on the allow-list, or a file that lies about its type
     │   └── LimitExceededError   429  a quota or rate; carries when to come back
+    │       └── QuotaExceededError        429  of the tenant's plan, with its figures: waiting helps
+    │           └── CapacityExceededError 403  waiting does not: delete something, or get a larger plan
     ├── TransientError       another try may succeed: a dependency is away, a lease was lost
     │   ├── UnavailableError     503  a named dependency does not answer
     │   └── FencedError               another process has taken over this work; stop at once
@@ -19,6 +21,9 @@ Each edge (HTTP, kopf, worker exit code, CLI) maps this tree in one table. `code
 the message names the cause and the next step, and never carries tenant content.
 """
 
+from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
 from typing import ClassVar
 
 
@@ -73,6 +78,47 @@ class LimitExceededError(UserError):
     def __init__(self, message: str, *, code: str | None = None, retry_after_seconds: int | None = None) -> None:
         super().__init__(message, code=code)
         self.retry_after_seconds = retry_after_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaFigures:
+    """What a refusal for the plan's sake was about."""
+
+    quota: str
+    """Name of the field of a Tenant's `spec.plan`, such as `tokensPerDay`."""
+    limit: int
+    used: int
+    """Before the refused request, which asked for `requested` more."""
+    requested: int
+    resets_at: datetime | None = None
+    """When usage starts again at nothing; None when only the tenant itself can make room."""
+
+
+class QuotaExceededError(LimitExceededError):
+    """A limit of the tenant's plan. Nothing of the refused request was kept."""
+
+    default_code = "QuotaExceeded"
+    waiting_helps: ClassVar[bool] = True
+    QUEUE_SECONDS: ClassVar[int] = 30
+    """When to look again for a place in a queue: jobs end when they end."""
+
+    def __init__(self, message: str, figures: QuotaFigures) -> None:
+        super().__init__(message)
+        self.figures = figures
+
+    def seconds_to_wait(self, now: datetime) -> int | None:
+        """Until asking again may succeed, at least one second; None when waiting alone does not help."""
+        if not self.waiting_helps:
+            return None
+        if self.figures.resets_at is None:
+            return self.QUEUE_SECONDS
+        return max(1, ceil((self.figures.resets_at - now).total_seconds()))
+
+
+class CapacityExceededError(QuotaExceededError):
+    """A quota of what is kept: it frees nothing by itself."""
+
+    waiting_helps = False
 
 
 class TransientError(DreamHubError):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import asyncpg
 
 from dreamhub.errors import UnavailableError
+from dreamhub.sql.refusals import read_refusal
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -30,10 +31,18 @@ _AWAY = (
 
 @contextmanager
 def translate_failures() -> Iterator[None]:
-    """Turn an absent, restarting or overloaded PostgreSQL into UnavailableError; all else passes."""
+    """Turn an absent, restarting or overloaded PostgreSQL into UnavailableError; all else passes.
+
+    What a quota refuses becomes a QuotaExceededError, or ForbiddenError `TenantSuspended` where that is the reason.
+    """
     try:
         yield
     except _AWAY as error:
         raise UnavailableError(
             f"PostgreSQL does not answer ({type(error).__name__}); the next try may succeed", code="DatabaseUnavailable"
         ) from error
+    except asyncpg.PostgresError as error:
+        refusal = read_refusal(error)
+        if refusal is None:
+            raise
+        raise refusal from error

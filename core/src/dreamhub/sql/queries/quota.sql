@@ -1,0 +1,43 @@
+-- Limits, usage, ledger and queue of tenants. What counts and refuses is in the database's own triggers.
+
+-- name: set_limits
+SELECT dreamhub.set_limits($1, $2::jsonb)
+
+-- name: fetch_quotas
+SELECT tenant, quota, (now() AT TIME ZONE 'UTC')::date AS today FROM dreamhub.fetch_quotas($1::text[])
+
+-- name: fetch_admissions
+SELECT tenant, name, uid, age_seconds FROM dreamhub.fetch_admissions($1::text[])
+
+-- name: admit_jobs
+SELECT dreamhub.admit_jobs($1, $2::text[], $3::text[])
+
+-- name: release_jobs
+SELECT dreamhub.release_jobs($1, $2::text[])
+
+-- name: fetch_own_usage
+-- Unqualified here and below: the current role is the tenant.
+SELECT to_jsonb(q) AS quota, (now() AT TIME ZONE 'UTC')::date AS today FROM quota q
+
+-- name: fetch_token_totals
+SELECT
+    model, purpose,
+    coalesce(sum(tokens) FILTER (WHERE day = (now() AT TIME ZONE 'UTC')::date), 0)::bigint AS today,
+    sum(tokens)::bigint AS month
+FROM token_uses
+WHERE day >= date_trunc('month', now() AT TIME ZONE 'UTC')::date
+GROUP BY model, purpose
+ORDER BY month DESC, model, purpose
+
+-- name: use_tokens
+INSERT INTO token_uses (id, model, purpose, tokens, job, reserved) VALUES ($1, $2, $3, $4, $5, $6)
+
+-- name: settle_tokens
+-- Model, purpose, job and day become the reservation's.
+INSERT INTO token_uses (settles, tokens, model, purpose) VALUES ($1, $2, '-', 'ingest')
+
+-- name: reserve_place
+INSERT INTO job_admissions (name) VALUES ($1) ON CONFLICT (name, tenant_id) DO NOTHING RETURNING name
+
+-- name: give_up_place
+DELETE FROM job_admissions WHERE name = $1 AND uid IS NULL
