@@ -2,6 +2,59 @@ CREATE SCHEMA dreamhub;
 ALTER SCHEMA dreamhub OWNER TO dreamhub_owner;
 CREATE SCHEMA t_snapshot;
 ALTER SCHEMA t_snapshot OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[]) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    schema_name text := dreamhub.login_name(tenant, '');
+    room bigint;
+    holding text[];
+BEGIN
+    EXECUTE format(
+        'SELECT CASE WHEN suspended THEN 0 ELSE greatest(max_queued_jobs - queued_jobs, 0) END '
+        'FROM %I.quota FOR UPDATE',
+        schema_name
+    ) INTO STRICT room;
+    EXECUTE format(
+        'UPDATE %I.job_admissions a SET uid = w.uid FROM unnest($1, $2) AS w (name, uid) '
+        'WHERE a.name = w.name AND a.uid IS DISTINCT FROM w.uid',
+        schema_name
+    ) USING names, uids;
+    EXECUTE format(
+        'INSERT INTO %1$I.job_admissions (name, uid) SELECT w.name, w.uid '
+        'FROM unnest($1, $2) WITH ORDINALITY AS w (name, uid, place) '
+        'WHERE NOT EXISTS (SELECT FROM %1$I.job_admissions a WHERE a.name = w.name) ORDER BY w.place LIMIT $3',
+        schema_name
+    ) USING names, uids, room;
+    EXECUTE format('SELECT array_agg(name) FROM %I.job_admissions WHERE name = ANY ($1)', schema_name)
+        INTO holding USING names;
+    RETURN coalesce(holding, '{}');
+END
+$_$;
+ALTER FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[]) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[]) IS 'Give places in this order while there are any; returns which of the names have one. A suspended tenant gets none.';
+CREATE FUNCTION dreamhub.check_settlement() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    held record;
+BEGIN
+    EXECUTE format('SELECT * FROM %I.token_uses WHERE id = $1 AND reserved', TG_TABLE_SCHEMA)
+        INTO held USING NEW.settles;
+    IF held.id IS NULL OR held.tokens + NEW.tokens < 0 THEN
+        RAISE EXCEPTION 'a settlement gives back at most what its reservation took'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    NEW.day := held.day;
+    NEW.model := held.model;
+    NEW.purpose := held.purpose;
+    NEW.job := held.job;
+    RETURN NEW;
+END
+$_$;
+ALTER FUNCTION dreamhub.check_settlement() OWNER TO dreamhub_owner;
 CREATE FUNCTION dreamhub.check_verifier(verifier text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -16,6 +69,24 @@ BEGIN
 END
 $_$;
 ALTER FUNCTION dreamhub.check_verifier(verifier text) OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.count_rows() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    added boolean := TG_OP = 'INSERT';
+    counted bigint;
+BEGIN
+    SELECT count(*) INTO counted FROM changed;
+    IF counted > 0 THEN
+        PERFORM dreamhub.use_quota(
+            TG_TABLE_SCHEMA, TG_ARGV[0], CASE WHEN added THEN counted ELSE -counted END, added AND TG_ARGV[0] <> 'chunks'
+        );
+    END IF;
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION dreamhub.count_rows() OWNER TO dreamhub_owner;
 CREATE FUNCTION dreamhub.count_sealed(tenant text, key_id text) RETURNS bigint
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -38,6 +109,65 @@ END
 $_$;
 ALTER FUNCTION dreamhub.count_sealed(tenant text, key_id text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.count_sealed(tenant text, key_id text) IS 'Rows of the tenant that name this data key: it may be taken away when there are none.';
+CREATE FUNCTION dreamhub.count_storage() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    added boolean := TG_OP = 'INSERT';
+    bytes bigint;
+BEGIN
+    SELECT sum(size_bytes)::bigint INTO bytes FROM changed;
+    IF bytes IS NOT NULL THEN
+        PERFORM dreamhub.use_quota(TG_TABLE_SCHEMA, 'storage', CASE WHEN added THEN bytes ELSE -bytes END, added);
+    END IF;
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION dreamhub.count_storage() OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.count_tokens() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+    spent bigint;
+    settled_day bigint;
+    settled_month bigint;
+    q record;
+BEGIN
+    SELECT
+        coalesce(sum(tokens) FILTER (WHERE settles IS NULL), 0),
+        coalesce(sum(tokens) FILTER (WHERE settles IS NOT NULL AND day = today), 0),
+        coalesce(
+            sum(tokens) FILTER (WHERE settles IS NOT NULL AND date_trunc('month', day) = date_trunc('month', today)), 0
+        )
+    INTO spent, settled_day, settled_month FROM changed;
+    -- A day that is over stays as it is: what is settled later than that gives nothing back to another day.
+    EXECUTE format(
+        'UPDATE %I.quota SET '
+        'day = greatest(day, $1), '
+        'tokens_day = $2 + CASE WHEN day > $1 THEN tokens_day WHEN day = $1 THEN tokens_day + $3 ELSE 0 END, '
+        'tokens_month = $2 + CASE '
+        'WHEN date_trunc(''month'', day) = date_trunc(''month'', $1) THEN tokens_month + $4 '
+        'WHEN day > $1 THEN tokens_month ELSE 0 END '
+        'RETURNING day, tokens_day, max_tokens_day, tokens_month, max_tokens_month',
+        TG_TABLE_SCHEMA
+    ) INTO STRICT q USING today, spent, settled_day, settled_month;
+    IF spent > 0 AND q.tokens_month > q.max_tokens_month THEN
+        PERFORM dreamhub.refuse_quota(
+            'tokens_month', q.max_tokens_month, q.tokens_month - spent, spent,
+            date_trunc('month', q.day::timestamp) + interval '1 month'
+        );
+    ELSIF spent > 0 AND q.tokens_day > q.max_tokens_day THEN
+        PERFORM dreamhub.refuse_quota(
+            'tokens_day', q.max_tokens_day, q.tokens_day - spent, spent, q.day::timestamp + interval '1 day'
+        );
+    END IF;
+    RETURN NULL;
+END
+$_$;
+ALTER FUNCTION dreamhub.count_tokens() OWNER TO dreamhub_owner;
 CREATE FUNCTION dreamhub.drop_tenant(tenant text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -104,6 +234,54 @@ END
 $$;
 ALTER FUNCTION dreamhub.expire_login(tenant text, slot text, moment timestamp with time zone) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.expire_login(tenant text, slot text, moment timestamp with time zone) IS 'From that moment on the login is refused. Sessions that are open go on until dreamhub.end_login.';
+CREATE FUNCTION dreamhub.fetch_admissions(tenants text[]) RETURNS TABLE(tenant text, name text, uid text, age_seconds double precision)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY tenants LOOP
+        IF to_regclass(format('%I.job_admissions', 't_' || wanted)) IS NOT NULL THEN
+            RETURN QUERY EXECUTE format(
+                'SELECT $1, a.name, a.uid, extract(epoch FROM now() - a.created_at)::double precision '
+                'FROM %I.job_admissions a ORDER BY a.created_at, a.name',
+                't_' || wanted
+            ) USING wanted;
+        END IF;
+    END LOOP;
+END
+$_$;
+ALTER FUNCTION dreamhub.fetch_admissions(tenants text[]) OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.fetch_quotas(tenants text[]) RETURNS TABLE(tenant text, quota jsonb)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY tenants LOOP
+        IF to_regclass(format('%I.quota', 't_' || wanted)) IS NOT NULL THEN
+            RETURN QUERY EXECUTE format('SELECT $1, to_jsonb(q) FROM %I.quota q', 't_' || wanted) USING wanted;
+        END IF;
+    END LOOP;
+END
+$_$;
+ALTER FUNCTION dreamhub.fetch_quotas(tenants text[]) OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.guard_admissions() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF session_user NOT IN ('dreamhub_api', 'dreamhub_operator') THEN
+        RAISE EXCEPTION 'only the API and the operator give places in the queue'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    EXECUTE format('SELECT FROM %I.quota FOR UPDATE', TG_TABLE_SCHEMA);
+    RETURN NULL;
+END
+$$;
+ALTER FUNCTION dreamhub.guard_admissions() OWNER TO dreamhub_owner;
 CREATE FUNCTION dreamhub.limit_login(login text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -167,6 +345,50 @@ BEGIN
 END
 $_$;
 ALTER FUNCTION dreamhub.provision_partition(tenant text, name text) OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.provision_quota(tenant text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    schema_name text := dreamhub.login_name(tenant, '');
+    present boolean;
+    counted text;
+    event text;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I.quota)', schema_name) INTO present;
+    IF present THEN
+        RETURN;
+    END IF;
+    FOREACH event IN ARRAY ARRAY['INSERT', 'DELETE'] LOOP
+        FOREACH counted IN ARRAY ARRAY[
+            'documents.count_rows(''documents'')', 'document_versions.count_storage()', 'chunks.count_rows(''chunks'')',
+            'job_admissions.count_rows(''queued_jobs'')'
+        ] LOOP
+            EXECUTE format(
+                'CREATE TRIGGER %1$s AFTER %2$s ON %3$I.%4$I REFERENCING %5$s TABLE AS changed '
+                'FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.%6$s',
+                'quota_' || lower(event), event, schema_name, split_part(counted, '.', 1),
+                CASE event WHEN 'INSERT' THEN 'NEW' ELSE 'OLD' END, split_part(counted, '.', 2)
+            );
+        END LOOP;
+    END LOOP;
+    EXECUTE format(
+        'CREATE TRIGGER quota_resize BEFORE UPDATE OF size_bytes ON %1$I.document_versions '
+        'FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.refuse_resize();'
+        'CREATE TRIGGER quota_settle BEFORE INSERT ON %1$I.token_uses '
+        'FOR EACH ROW WHEN (NEW.settles IS NOT NULL) EXECUTE FUNCTION dreamhub.check_settlement();'
+        'CREATE TRIGGER quota_insert AFTER INSERT ON %1$I.token_uses REFERENCING NEW TABLE AS changed '
+        'FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.count_tokens();'
+        'CREATE TRIGGER quota_guard BEFORE INSERT OR DELETE ON %1$I.job_admissions '
+        'FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.guard_admissions();'
+        'INSERT INTO %1$I.quota (documents, chunks, storage) SELECT '
+        '(SELECT count(*) FROM %1$I.documents), (SELECT count(*) FROM %1$I.chunks), '
+        '(SELECT coalesce(sum(size_bytes), 0) FROM %1$I.document_versions)',
+        schema_name
+    );
+END
+$_$;
+ALTER FUNCTION dreamhub.provision_quota(tenant text) OWNER TO dreamhub_owner;
 CREATE FUNCTION dreamhub.provision_role(tenant text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -199,29 +421,51 @@ BEGIN
 END
 $$;
 ALTER FUNCTION dreamhub.provision_role(tenant text, verifier text) OWNER TO dreamhub_owner;
-CREATE FUNCTION dreamhub.provision_tenant(tenant text) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION dreamhub.provision_tables(tenant text) RETURNS void
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 DECLARE
-    schema_name text := dreamhub.login_name(tenant, '');
+    role_name text := dreamhub.login_name(tenant, '');
     name text;
+BEGIN
+    FOREACH name IN ARRAY dreamhub.tenant_tables() LOOP
+        PERFORM dreamhub.provision_partition(tenant, name);
+        EXECUTE format(
+            'GRANT %s ON %I.%I TO %I',
+            CASE name
+                WHEN 'quota' THEN 'SELECT'
+                WHEN 'token_uses' THEN 'SELECT, INSERT (id, model, purpose, tokens, job, reserved, settles)'
+                WHEN 'job_admissions' THEN 'SELECT, INSERT (name), DELETE'
+                ELSE 'SELECT, INSERT, UPDATE, DELETE'
+            END,
+            role_name, name, role_name
+        );
+    END LOOP;
+    EXECUTE format(
+        'GRANT SELECT ON %1$I.documents, %1$I.document_versions, %1$I.ingest_runs, %1$I.ingest_run_documents, '
+        '%1$I.rekey_runs, %1$I.quota, %1$I.job_admissions TO dreamhub_operator',
+        role_name
+    );
+    PERFORM dreamhub.provision_quota(tenant);
+END
+$_$;
+ALTER FUNCTION dreamhub.provision_tables(tenant text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.provision_tables(tenant text) IS 'Make or complete a tenant''s partitions, with grants and triggers. Repeating it is safe.';
+CREATE FUNCTION dreamhub.provision_tenant(tenant text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    schema_name text := dreamhub.login_name(tenant, '');
 BEGIN
     PERFORM dreamhub.serialize_provisioning();
     PERFORM dreamhub.provision_role(tenant);
     EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I', schema_name);
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I, dreamhub_operator', schema_name, schema_name);
-    FOREACH name IN ARRAY dreamhub.tenant_tables() LOOP
-        PERFORM dreamhub.provision_partition(tenant, name);
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I TO %I', schema_name, name, schema_name);
-    END LOOP;
-    EXECUTE format(
-        'GRANT SELECT ON %1$I.documents, %1$I.document_versions, %1$I.ingest_runs, %1$I.ingest_run_documents, '
-        '%1$I.rekey_runs TO dreamhub_operator',
-        schema_name
-    );
+    PERFORM dreamhub.provision_tables(tenant);
 END
-$_$;
+$$;
 ALTER FUNCTION dreamhub.provision_tenant(tenant text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.provision_tenant(tenant text) IS 'Make or complete a tenant: role, schema, partitions, grants. Repeating it is safe. Logins: dreamhub.set_login.';
 CREATE FUNCTION dreamhub.provision_tenant(tenant text, verifier text) RETURNS void
@@ -237,6 +481,42 @@ END
 $$;
 ALTER FUNCTION dreamhub.provision_tenant(tenant text, verifier text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) IS 'As dreamhub.provision_tenant(text), with the role itself as the login: for builds that know no slots.';
+CREATE FUNCTION dreamhub.refuse_quota(quota text, most bigint, used bigint, requested bigint, resets timestamp without time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'quota exceeded: %', quota USING
+        ERRCODE = 'DHQ01',
+        DETAIL = json_build_object(
+            'quota', quota, 'limit', most, 'used', used, 'requested', requested,
+            'resets_at', to_char(resets, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+        );
+END
+$$;
+ALTER FUNCTION dreamhub.refuse_quota(quota text, most bigint, used bigint, requested bigint, resets timestamp without time zone) OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.refuse_resize() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'the size of a version was counted when it was registered and never changes'
+        USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+ALTER FUNCTION dreamhub.refuse_resize() OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.release_jobs(tenant text, names text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+BEGIN
+    EXECUTE format(
+        'DELETE FROM %I.job_admissions WHERE name = ANY ($1)', dreamhub.login_name(tenant, '')
+    ) USING names;
+END
+$_$;
+ALTER FUNCTION dreamhub.release_jobs(tenant text, names text[]) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.release_jobs(tenant text, names text[]) IS 'The places of jobs that have ended. Absent names are fine.';
 CREATE FUNCTION dreamhub.serialize_provisioning() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -247,6 +527,32 @@ END
 $$;
 ALTER FUNCTION dreamhub.serialize_provisioning() OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.serialize_provisioning() IS 'One at a time until the transaction ends. A table, because any login may take any advisory lock.';
+CREATE FUNCTION dreamhub.set_limits(tenant text, limits jsonb) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+BEGIN
+    IF limits - ARRAY[
+        'documents', 'chunks', 'storage', 'tokensPerDay', 'tokensPerMonth', 'concurrentJobs', 'queuedJobs', 'suspended'
+    ] <> '{}' THEN
+        RAISE EXCEPTION 'not a limit: %', limits USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    EXECUTE format(
+        'UPDATE %I.quota SET '
+        'max_documents = ($1->>''documents'')::bigint, '
+        'max_chunks = ($1->>''chunks'')::bigint, '
+        'max_storage = ($1->>''storage'')::bigint, '
+        'max_tokens_day = ($1->>''tokensPerDay'')::bigint, '
+        'max_tokens_month = ($1->>''tokensPerMonth'')::bigint, '
+        'max_concurrent_jobs = ($1->>''concurrentJobs'')::bigint, '
+        'max_queued_jobs = ($1->>''queuedJobs'')::bigint, '
+        'suspended = coalesce(($1->>''suspended'')::boolean, false)',
+        dreamhub.login_name(tenant, '')
+    ) USING limits;
+END
+$_$;
+ALTER FUNCTION dreamhub.set_limits(tenant text, limits jsonb) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.set_limits(tenant text, limits jsonb) IS 'All limits of a tenant at once: an absent one is none.';
 CREATE FUNCTION dreamhub.set_login(tenant text, slot text, verifier text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -278,9 +584,31 @@ COMMENT ON FUNCTION dreamhub.set_login(tenant text, slot text, verifier text) IS
 CREATE FUNCTION dreamhub.tenant_tables() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    RETURN ARRAY['documents'::text, 'document_versions'::text, 'chunks'::text, 'index_generations'::text, 'term_counts'::text, 'ingest_runs'::text, 'ingest_run_documents'::text, 'object_outbox'::text, 'rekey_runs'::text];
+    RETURN ARRAY['documents'::text, 'document_versions'::text, 'chunks'::text, 'index_generations'::text, 'term_counts'::text, 'ingest_runs'::text, 'ingest_run_documents'::text, 'object_outbox'::text, 'rekey_runs'::text, 'quota'::text, 'token_uses'::text, 'job_admissions'::text];
 ALTER FUNCTION dreamhub.tenant_tables() OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.tenant_tables() IS 'The parents, in the order in which a tenant''s partitions are made.';
+CREATE FUNCTION dreamhub.use_quota(schema_name text, quota text, change bigint, creates boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    used bigint;
+    most bigint;
+    stopped boolean;
+BEGIN
+    EXECUTE format(
+        'UPDATE %1$I.quota SET %2$I = %2$I + $1 RETURNING %2$I, %3$I, suspended', schema_name, quota, 'max_' || quota
+    ) INTO STRICT used, most, stopped USING change;
+    IF creates AND stopped THEN
+        RAISE EXCEPTION 'the tenant is suspended' USING ERRCODE = 'DHS01';
+    END IF;
+    IF change > 0 AND used > most THEN
+        PERFORM dreamhub.refuse_quota(quota, most, used - change, change, NULL);
+    END IF;
+END
+$_$;
+ALTER FUNCTION dreamhub.use_quota(schema_name text, quota text, change bigint, creates boolean) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.use_quota(schema_name text, quota text, change bigint, creates boolean) IS 'Move one usage; refuse to cross its limit. What is above a limit that was lowered may still shrink.';
 CREATE TABLE dreamhub.chunks (
     landing uuid NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -419,6 +747,18 @@ ALTER TABLE ONLY dreamhub.ingest_runs FORCE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.ingest_runs OWNER TO dreamhub_owner;
 COMMENT ON COLUMN dreamhub.ingest_runs.attempt IS 'Grows with each start; a write of an older attempt is refused.';
 COMMENT ON COLUMN dreamhub.ingest_runs.progress IS 'Counts, ids and reasons; never content.';
+CREATE TABLE dreamhub.job_admissions (
+    tenant_id text NOT NULL,
+    name text NOT NULL,
+    uid text,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT job_admissions_name_check CHECK (((length(name) >= 1) AND (length(name) <= 253)))
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.job_admissions FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.job_admissions OWNER TO dreamhub_owner;
+COMMENT ON TABLE dreamhub.job_admissions IS 'Places in the queue: one for each IngestJob that has not ended. The API reserves, the operator settles.';
+COMMENT ON COLUMN dreamhub.job_admissions.uid IS 'UID of the IngestJob; NULL until the operator has seen it.';
 CREATE TABLE dreamhub.object_outbox (
     tenant_id text NOT NULL,
     version_id text NOT NULL,
@@ -438,6 +778,32 @@ CREATE TABLE dreamhub.provisioning (
 );
 ALTER TABLE dreamhub.provisioning OWNER TO dreamhub_owner;
 COMMENT ON TABLE dreamhub.provisioning IS 'Empty: locked while a tenant is made or taken away.';
+CREATE TABLE dreamhub.quota (
+    tenant_id text NOT NULL,
+    max_documents bigint,
+    max_chunks bigint,
+    max_storage bigint,
+    max_tokens_day bigint,
+    max_tokens_month bigint,
+    max_concurrent_jobs bigint,
+    max_queued_jobs bigint,
+    suspended boolean DEFAULT false NOT NULL,
+    documents bigint DEFAULT 0 NOT NULL,
+    chunks bigint DEFAULT 0 NOT NULL,
+    storage bigint DEFAULT 0 NOT NULL,
+    queued_jobs bigint DEFAULT 0 NOT NULL,
+    day date DEFAULT ((now() AT TIME ZONE 'UTC'::text))::date NOT NULL,
+    tokens_day bigint DEFAULT 0 NOT NULL,
+    tokens_month bigint DEFAULT 0 NOT NULL
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.quota FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.quota OWNER TO dreamhub_owner;
+COMMENT ON TABLE dreamhub.quota IS 'One row: limits (NULL is none) and usage. Written by triggers and dreamhub.set_limits.';
+COMMENT ON COLUMN dreamhub.quota.max_concurrent_jobs IS 'Kept for those who ask; the operator starts no more.';
+COMMENT ON COLUMN dreamhub.quota.chunks IS 'Stored ones, visible or not: a document that is being replaced counts twice.';
+COMMENT ON COLUMN dreamhub.quota.storage IS 'Bytes of originals, of every version.';
+COMMENT ON COLUMN dreamhub.quota.day IS 'The UTC day that tokens_day counts, and the month that tokens_month counts.';
 CREATE TABLE dreamhub.rekey_runs (
     tenant_id text NOT NULL,
     key_id text NOT NULL,
@@ -470,6 +836,31 @@ CREATE TABLE dreamhub.term_counts (
 PARTITION BY LIST (tenant_id);
 ALTER TABLE ONLY dreamhub.term_counts FORCE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.term_counts OWNER TO dreamhub_owner;
+CREATE TABLE dreamhub.token_uses (
+    tenant_id text NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    used_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    day date DEFAULT ((clock_timestamp() AT TIME ZONE 'UTC'::text))::date NOT NULL,
+    model text NOT NULL,
+    purpose text NOT NULL,
+    tokens bigint NOT NULL,
+    job text,
+    reserved boolean DEFAULT false NOT NULL,
+    settles uuid,
+    CONSTRAINT token_uses_check CHECK (((tokens >= 0) OR (settles IS NOT NULL))),
+    CONSTRAINT token_uses_check1 CHECK (((NOT reserved) OR (settles IS NULL))),
+    CONSTRAINT token_uses_job_check CHECK ((length(job) <= 100)),
+    CONSTRAINT token_uses_model_check CHECK (((length(model) >= 1) AND (length(model) <= 200))),
+    CONSTRAINT token_uses_purpose_check CHECK ((purpose = ANY (ARRAY['ingest'::text, 'search'::text, 'answer'::text])))
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.token_uses FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.token_uses OWNER TO dreamhub_owner;
+COMMENT ON TABLE dreamhub.token_uses IS 'A ledger: rows are added, never changed. The sum of `tokens` is what was used.';
+COMMENT ON COLUMN dreamhub.token_uses.day IS 'The UTC day that the row counts for; of a settlement, its reservation''s.';
+COMMENT ON COLUMN dreamhub.token_uses.job IS 'UID of the IngestJob, where there is one.';
+COMMENT ON COLUMN dreamhub.token_uses.reserved IS 'Taken before a call whose cost is not known yet. Without a settlement it stands: the call may have been made.';
+COMMENT ON COLUMN dreamhub.token_uses.settles IS 'The reservation whose difference to the true cost `tokens` is here; once for each.';
 CREATE TABLE t_snapshot.chunks (
     landing uuid NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -595,6 +986,15 @@ CREATE TABLE t_snapshot.ingest_runs (
 ALTER TABLE t_snapshot.ingest_runs OWNER TO dreamhub_owner;
 COMMENT ON COLUMN t_snapshot.ingest_runs.attempt IS 'Grows with each start; a write of an older attempt is refused.';
 COMMENT ON COLUMN t_snapshot.ingest_runs.progress IS 'Counts, ids and reasons; never content.';
+CREATE TABLE t_snapshot.job_admissions (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    name text NOT NULL,
+    uid text,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT job_admissions_name_check CHECK (((length(name) >= 1) AND (length(name) <= 253)))
+);
+ALTER TABLE t_snapshot.job_admissions OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.job_admissions.uid IS 'UID of the IngestJob; NULL until the operator has seen it.';
 CREATE TABLE t_snapshot.object_outbox (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     version_id text NOT NULL,
@@ -607,6 +1007,29 @@ CREATE TABLE t_snapshot.object_outbox (
 ALTER TABLE t_snapshot.object_outbox OWNER TO dreamhub_owner;
 COMMENT ON COLUMN t_snapshot.object_outbox.doomed IS 'False: bytes may be on their way, and registering the version takes the row away. True: nothing may register it.';
 COMMENT ON COLUMN t_snapshot.object_outbox.duplicate_of IS 'The version that has the same bytes: its object is replaced by this one when it is lost.';
+CREATE TABLE t_snapshot.quota (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    max_documents bigint,
+    max_chunks bigint,
+    max_storage bigint,
+    max_tokens_day bigint,
+    max_tokens_month bigint,
+    max_concurrent_jobs bigint,
+    max_queued_jobs bigint,
+    suspended boolean DEFAULT false NOT NULL,
+    documents bigint DEFAULT 0 NOT NULL,
+    chunks bigint DEFAULT 0 NOT NULL,
+    storage bigint DEFAULT 0 NOT NULL,
+    queued_jobs bigint DEFAULT 0 NOT NULL,
+    day date DEFAULT ((now() AT TIME ZONE 'UTC'::text))::date NOT NULL,
+    tokens_day bigint DEFAULT 0 NOT NULL,
+    tokens_month bigint DEFAULT 0 NOT NULL
+);
+ALTER TABLE t_snapshot.quota OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.quota.max_concurrent_jobs IS 'Kept for those who ask; the operator starts no more.';
+COMMENT ON COLUMN t_snapshot.quota.chunks IS 'Stored ones, visible or not: a document that is being replaced counts twice.';
+COMMENT ON COLUMN t_snapshot.quota.storage IS 'Bytes of originals, of every version.';
+COMMENT ON COLUMN t_snapshot.quota.day IS 'The UTC day that tokens_day counts, and the month that tokens_month counts.';
 CREATE TABLE t_snapshot.rekey_runs (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     key_id text NOT NULL,
@@ -626,15 +1049,40 @@ CREATE TABLE t_snapshot.term_counts (
     chunks integer NOT NULL
 );
 ALTER TABLE t_snapshot.term_counts OWNER TO dreamhub_owner;
+CREATE TABLE t_snapshot.token_uses (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    used_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    day date DEFAULT ((clock_timestamp() AT TIME ZONE 'UTC'::text))::date NOT NULL,
+    model text NOT NULL,
+    purpose text NOT NULL,
+    tokens bigint NOT NULL,
+    job text,
+    reserved boolean DEFAULT false NOT NULL,
+    settles uuid,
+    CONSTRAINT token_uses_check CHECK (((tokens >= 0) OR (settles IS NOT NULL))),
+    CONSTRAINT token_uses_check1 CHECK (((NOT reserved) OR (settles IS NULL))),
+    CONSTRAINT token_uses_job_check CHECK ((length(job) <= 100)),
+    CONSTRAINT token_uses_model_check CHECK (((length(model) >= 1) AND (length(model) <= 200))),
+    CONSTRAINT token_uses_purpose_check CHECK ((purpose = ANY (ARRAY['ingest'::text, 'search'::text, 'answer'::text])))
+);
+ALTER TABLE t_snapshot.token_uses OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.token_uses.day IS 'The UTC day that the row counts for; of a settlement, its reservation''s.';
+COMMENT ON COLUMN t_snapshot.token_uses.job IS 'UID of the IngestJob, where there is one.';
+COMMENT ON COLUMN t_snapshot.token_uses.reserved IS 'Taken before a call whose cost is not known yet. Without a settlement it stands: the call may have been made.';
+COMMENT ON COLUMN t_snapshot.token_uses.settles IS 'The reservation whose difference to the true cost `tokens` is here; once for each.';
 ALTER TABLE ONLY dreamhub.chunks ATTACH PARTITION t_snapshot.chunks FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.document_versions ATTACH PARTITION t_snapshot.document_versions FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.documents ATTACH PARTITION t_snapshot.documents FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.index_generations ATTACH PARTITION t_snapshot.index_generations FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.ingest_run_documents ATTACH PARTITION t_snapshot.ingest_run_documents FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.ingest_runs ATTACH PARTITION t_snapshot.ingest_runs FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.job_admissions ATTACH PARTITION t_snapshot.job_admissions FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.object_outbox ATTACH PARTITION t_snapshot.object_outbox FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.quota ATTACH PARTITION t_snapshot.quota FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.rekey_runs ATTACH PARTITION t_snapshot.rekey_runs FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.term_counts ATTACH PARTITION t_snapshot.term_counts FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.token_uses ATTACH PARTITION t_snapshot.token_uses FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.chunks
     ADD CONSTRAINT chunks_pkey PRIMARY KEY (landing, ordinal, tenant_id);
 ALTER TABLE ONLY dreamhub.document_versions
@@ -651,14 +1099,20 @@ ALTER TABLE ONLY dreamhub.ingest_run_documents
     ADD CONSTRAINT ingest_run_documents_pkey PRIMARY KEY (uid, document_id, tenant_id);
 ALTER TABLE ONLY dreamhub.ingest_runs
     ADD CONSTRAINT ingest_runs_pkey PRIMARY KEY (uid, tenant_id);
+ALTER TABLE ONLY dreamhub.job_admissions
+    ADD CONSTRAINT job_admissions_pkey PRIMARY KEY (name, tenant_id);
 ALTER TABLE ONLY dreamhub.object_outbox
     ADD CONSTRAINT object_outbox_pkey PRIMARY KEY (version_id, tenant_id);
+ALTER TABLE ONLY dreamhub.quota
+    ADD CONSTRAINT quota_pkey PRIMARY KEY (tenant_id);
 ALTER TABLE ONLY dreamhub.rekey_runs
     ADD CONSTRAINT rekey_runs_pkey PRIMARY KEY (key_id, tenant_id);
 ALTER TABLE ONLY dreamhub.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 ALTER TABLE ONLY dreamhub.term_counts
     ADD CONSTRAINT term_counts_pkey PRIMARY KEY (term, tenant_id);
+ALTER TABLE ONLY dreamhub.token_uses
+    ADD CONSTRAINT token_uses_pkey PRIMARY KEY (id, tenant_id);
 ALTER TABLE ONLY t_snapshot.chunks
     ADD CONSTRAINT chunks_pkey PRIMARY KEY (landing, ordinal, tenant_id);
 ALTER TABLE ONLY t_snapshot.document_versions
@@ -675,22 +1129,32 @@ ALTER TABLE ONLY t_snapshot.ingest_run_documents
     ADD CONSTRAINT ingest_run_documents_pkey PRIMARY KEY (uid, document_id, tenant_id);
 ALTER TABLE ONLY t_snapshot.ingest_runs
     ADD CONSTRAINT ingest_runs_pkey PRIMARY KEY (uid, tenant_id);
+ALTER TABLE ONLY t_snapshot.job_admissions
+    ADD CONSTRAINT job_admissions_pkey PRIMARY KEY (name, tenant_id);
 ALTER TABLE ONLY t_snapshot.object_outbox
     ADD CONSTRAINT object_outbox_pkey PRIMARY KEY (version_id, tenant_id);
+ALTER TABLE ONLY t_snapshot.quota
+    ADD CONSTRAINT quota_pkey PRIMARY KEY (tenant_id);
 ALTER TABLE ONLY t_snapshot.rekey_runs
     ADD CONSTRAINT rekey_runs_pkey PRIMARY KEY (key_id, tenant_id);
 ALTER TABLE ONLY t_snapshot.term_counts
     ADD CONSTRAINT term_counts_pkey PRIMARY KEY (term, tenant_id);
+ALTER TABLE ONLY t_snapshot.token_uses
+    ADD CONSTRAINT token_uses_pkey PRIMARY KEY (id, tenant_id);
 CREATE INDEX chunks_terms_idx ON ONLY dreamhub.chunks USING gin (terms) WITH (gin_pending_list_limit='1024');
 CREATE INDEX document_versions_landing_idx ON ONLY dreamhub.document_versions USING btree (landing) WHERE (landing IS NOT NULL);
 CREATE INDEX documents_tag_keys_idx ON ONLY dreamhub.documents USING gin (tag_keys);
 CREATE UNIQUE INDEX index_generations_tenant_id_idx ON ONLY dreamhub.index_generations USING btree (tenant_id) WHERE active;
 CREATE INDEX object_outbox_due_at_idx ON ONLY dreamhub.object_outbox USING btree (due_at);
+CREATE INDEX token_uses_day_idx ON ONLY dreamhub.token_uses USING brin (day);
+CREATE UNIQUE INDEX token_uses_settles_tenant_id_idx ON ONLY dreamhub.token_uses USING btree (settles, tenant_id) WHERE (settles IS NOT NULL);
 CREATE INDEX chunks_terms_idx ON t_snapshot.chunks USING gin (terms) WITH (gin_pending_list_limit='1024');
 CREATE INDEX document_versions_landing_idx ON t_snapshot.document_versions USING btree (landing) WHERE (landing IS NOT NULL);
 CREATE INDEX documents_tag_keys_idx ON t_snapshot.documents USING gin (tag_keys);
 CREATE UNIQUE INDEX index_generations_tenant_id_idx ON t_snapshot.index_generations USING btree (tenant_id) WHERE active;
 CREATE INDEX object_outbox_due_at_idx ON t_snapshot.object_outbox USING btree (due_at);
+CREATE INDEX token_uses_day_idx ON t_snapshot.token_uses USING brin (day);
+CREATE UNIQUE INDEX token_uses_settles_tenant_id_idx ON t_snapshot.token_uses USING btree (settles, tenant_id) WHERE (settles IS NOT NULL);
 ALTER INDEX dreamhub.chunks_pkey ATTACH PARTITION t_snapshot.chunks_pkey;
 ALTER INDEX dreamhub.chunks_terms_idx ATTACH PARTITION t_snapshot.chunks_terms_idx;
 ALTER INDEX dreamhub.document_versions_document_id_number_tenant_id_key ATTACH PARTITION t_snapshot.document_versions_document_id_number_tenant_id_key;
@@ -703,10 +1167,27 @@ ALTER INDEX dreamhub.index_generations_pkey ATTACH PARTITION t_snapshot.index_ge
 ALTER INDEX dreamhub.index_generations_tenant_id_idx ATTACH PARTITION t_snapshot.index_generations_tenant_id_idx;
 ALTER INDEX dreamhub.ingest_run_documents_pkey ATTACH PARTITION t_snapshot.ingest_run_documents_pkey;
 ALTER INDEX dreamhub.ingest_runs_pkey ATTACH PARTITION t_snapshot.ingest_runs_pkey;
+ALTER INDEX dreamhub.job_admissions_pkey ATTACH PARTITION t_snapshot.job_admissions_pkey;
 ALTER INDEX dreamhub.object_outbox_due_at_idx ATTACH PARTITION t_snapshot.object_outbox_due_at_idx;
 ALTER INDEX dreamhub.object_outbox_pkey ATTACH PARTITION t_snapshot.object_outbox_pkey;
+ALTER INDEX dreamhub.quota_pkey ATTACH PARTITION t_snapshot.quota_pkey;
 ALTER INDEX dreamhub.rekey_runs_pkey ATTACH PARTITION t_snapshot.rekey_runs_pkey;
 ALTER INDEX dreamhub.term_counts_pkey ATTACH PARTITION t_snapshot.term_counts_pkey;
+ALTER INDEX dreamhub.token_uses_day_idx ATTACH PARTITION t_snapshot.token_uses_day_idx;
+ALTER INDEX dreamhub.token_uses_pkey ATTACH PARTITION t_snapshot.token_uses_pkey;
+ALTER INDEX dreamhub.token_uses_settles_tenant_id_idx ATTACH PARTITION t_snapshot.token_uses_settles_tenant_id_idx;
+CREATE TRIGGER quota_delete AFTER DELETE ON t_snapshot.chunks REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.count_rows('chunks');
+CREATE TRIGGER quota_delete AFTER DELETE ON t_snapshot.document_versions REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.count_storage();
+CREATE TRIGGER quota_delete AFTER DELETE ON t_snapshot.documents REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.count_rows('documents');
+CREATE TRIGGER quota_delete AFTER DELETE ON t_snapshot.job_admissions REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.count_rows('queued_jobs');
+CREATE TRIGGER quota_guard BEFORE INSERT OR DELETE ON t_snapshot.job_admissions FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.guard_admissions();
+CREATE TRIGGER quota_insert AFTER INSERT ON t_snapshot.chunks REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.count_rows('chunks');
+CREATE TRIGGER quota_insert AFTER INSERT ON t_snapshot.document_versions REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.count_storage();
+CREATE TRIGGER quota_insert AFTER INSERT ON t_snapshot.documents REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.count_rows('documents');
+CREATE TRIGGER quota_insert AFTER INSERT ON t_snapshot.job_admissions REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.count_rows('queued_jobs');
+CREATE TRIGGER quota_insert AFTER INSERT ON t_snapshot.token_uses REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.count_tokens();
+CREATE TRIGGER quota_resize BEFORE UPDATE OF size_bytes ON t_snapshot.document_versions FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.refuse_resize();
+CREATE TRIGGER quota_settle BEFORE INSERT ON t_snapshot.token_uses FOR EACH ROW WHEN ((new.settles IS NOT NULL)) EXECUTE FUNCTION dreamhub.check_settlement();
 ALTER TABLE ONLY t_snapshot.document_versions
     ADD CONSTRAINT document_versions_document_fkey FOREIGN KEY (document_id, tenant_id) REFERENCES t_snapshot.documents(id, tenant_id);
 ALTER TABLE ONLY t_snapshot.ingest_run_documents
@@ -717,7 +1198,9 @@ ALTER TABLE dreamhub.documents ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.index_generations ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.ingest_run_documents ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.ingest_runs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.job_admissions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.object_outbox ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.quota ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.rekey_runs ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON dreamhub.chunks USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.document_versions USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
@@ -725,36 +1208,60 @@ CREATE POLICY tenant ON dreamhub.documents USING ((tenant_id = NULLIF(current_se
 CREATE POLICY tenant ON dreamhub.index_generations USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.ingest_run_documents USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.ingest_runs USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.job_admissions USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.object_outbox USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.quota USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.rekey_runs USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.term_counts USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.token_uses USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 ALTER TABLE dreamhub.term_counts ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.token_uses ENABLE ROW LEVEL SECURITY;
 GRANT USAGE ON SCHEMA dreamhub TO dreamhub_api;
 GRANT USAGE ON SCHEMA dreamhub TO dreamhub_operator;
 GRANT USAGE ON SCHEMA t_snapshot TO t_snapshot;
 GRANT USAGE ON SCHEMA t_snapshot TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[]) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.check_settlement() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.check_verifier(verifier text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.count_rows() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.count_sealed(tenant text, key_id text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.count_sealed(tenant text, key_id text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.count_storage() FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.count_tokens() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.drop_tenant(tenant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.drop_tenant(tenant text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.end_login(tenant text, slot text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.end_login(tenant text, slot text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.expire_login(tenant text, slot text, moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.expire_login(tenant text, slot text, moment timestamp with time zone) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.fetch_admissions(tenants text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.fetch_admissions(tenants text[]) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.fetch_quotas(tenants text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.fetch_quotas(tenants text[]) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.guard_admissions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.limit_login(login text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.login_name(tenant text, slot text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.provision_partition(tenant text, name text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.provision_quota(tenant text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.provision_role(tenant text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.provision_role(tenant text, verifier text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.provision_tables(tenant text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.provision_tenant(tenant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.provision_tenant(tenant text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.refuse_quota(quota text, most bigint, used bigint, requested bigint, resets timestamp without time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.refuse_resize() FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.release_jobs(tenant text, names text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.release_jobs(tenant text, names text[]) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.serialize_provisioning() FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.set_limits(tenant text, limits jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.set_limits(tenant text, limits jsonb) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.set_login(tenant text, slot text, verifier text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.set_login(tenant text, slot text, verifier text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.tenant_tables() FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.use_quota(schema_name text, quota text, change bigint, creates boolean) FROM PUBLIC;
 GRANT SELECT ON TABLE dreamhub.schema_migrations TO dreamhub_api;
 GRANT SELECT ON TABLE dreamhub.schema_migrations TO dreamhub_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.chunks TO t_snapshot;
@@ -767,7 +1274,20 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.ingest_run_documents TO t_
 GRANT SELECT ON TABLE t_snapshot.ingest_run_documents TO dreamhub_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.ingest_runs TO t_snapshot;
 GRANT SELECT ON TABLE t_snapshot.ingest_runs TO dreamhub_operator;
+GRANT SELECT,DELETE ON TABLE t_snapshot.job_admissions TO t_snapshot;
+GRANT SELECT ON TABLE t_snapshot.job_admissions TO dreamhub_operator;
+GRANT INSERT(name) ON TABLE t_snapshot.job_admissions TO t_snapshot;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.object_outbox TO t_snapshot;
+GRANT SELECT ON TABLE t_snapshot.quota TO t_snapshot;
+GRANT SELECT ON TABLE t_snapshot.quota TO dreamhub_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.rekey_runs TO t_snapshot;
 GRANT SELECT ON TABLE t_snapshot.rekey_runs TO dreamhub_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.term_counts TO t_snapshot;
+GRANT SELECT ON TABLE t_snapshot.token_uses TO t_snapshot;
+GRANT INSERT(id) ON TABLE t_snapshot.token_uses TO t_snapshot;
+GRANT INSERT(model) ON TABLE t_snapshot.token_uses TO t_snapshot;
+GRANT INSERT(purpose) ON TABLE t_snapshot.token_uses TO t_snapshot;
+GRANT INSERT(tokens) ON TABLE t_snapshot.token_uses TO t_snapshot;
+GRANT INSERT(job) ON TABLE t_snapshot.token_uses TO t_snapshot;
+GRANT INSERT(reserved) ON TABLE t_snapshot.token_uses TO t_snapshot;
+GRANT INSERT(settles) ON TABLE t_snapshot.token_uses TO t_snapshot;

@@ -19,8 +19,20 @@ TABLES = (
     "ingest_runs",
     "ingest_run_documents",
     "object_outbox",
+    "rekey_runs",
+    "quota",
+    "token_uses",
+    "job_admissions",
 )
-OPERATOR_READS = {"documents", "document_versions", "ingest_runs", "ingest_run_documents"}
+OPERATOR_READS = {
+    "documents",
+    "document_versions",
+    "ingest_runs",
+    "ingest_run_documents",
+    "rekey_runs",
+    "quota",
+    "job_admissions",
+}
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -122,7 +134,7 @@ async def test_operator_reads_states_but_no_text(operator_connection: Connection
     for table in TABLES:
         select = f'SELECT count(*) FROM "t_{tenant.tenant}".{table}'
         if table in OPERATOR_READS:
-            assert await operator_connection.fetchval(select) == 0
+            assert await operator_connection.fetchval(select) == (table == "quota")
         else:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await operator_connection.fetchval(select)
