@@ -125,16 +125,6 @@ async def test_deleted_job_takes_its_pod_along(tenant: Tenant) -> None:
     await eventually(gone, 60, "the Kubernetes Job to be gone")
 
 
-async def test_job_outside_of_a_tenant_says_so(tenant: Tenant) -> None:
-    kube = tenant.kube.within("default")
-    name = new_name("lost")
-    await kube.apply(ingest_job(name, "default", {"inline": {"name": "a.md", "text": "x"}}))
-
-    async def told() -> bool:
-        job = await kube.get("ingestjob", name)
-        return bool(job.get("status", {}).get("reason") == "NotATenantNamespace")
-
-    try:
-        await eventually(told, 30, "the status to say that the namespace is no tenant's")
-    finally:
-        await kube.ask("delete", "ingestjob", name)
+async def test_job_outside_of_a_tenant_is_refused_in_a_sentence(tenant: Tenant) -> None:
+    manifest = ingest_job(new_name("lost"), "default", {"inline": {"name": "a.md", "text": "x"}})
+    assert "namespace default is no tenant's" in await tenant.kube.within("default").refuse(manifest)

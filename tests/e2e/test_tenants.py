@@ -49,19 +49,47 @@ async def test_conditions_are_those_of_kstatus(watched: Tenant) -> None:
 
 
 @pytest.mark.parametrize("who", [("--as", "ines"), ("--as", "someone", "--as-group", "admins")])
-async def test_owners_may_run_jobs_and_read_no_secrets(watched: Tenant, who: tuple[str, ...]) -> None:
+async def test_owners_may_order_work_and_nothing_more(watched: Tenant, who: tuple[str, ...]) -> None:
     async def may(*what: str) -> bool:
         return (await watched.kube.run("auth", "can-i", *what, *who)).code == 0
 
     assert await may("create", "ingestjobs.dreamhub.dev")
     assert await may("watch", "ingestjobs.dreamhub.dev")
-    assert await may("get", "pods/log")
+    assert await may("list", "events")
     assert not await may("get", "secrets")
-    assert not await may("create", "pods")
-    assert not await may("create", "jobs.batch")
+    for verb in ("get", "create"):
+        assert not await may(verb, "pods")
+        assert not await may(verb, "jobs.batch")
+    assert not await may("get", "pods/log")
     assert not await may("delete", "networkpolicies.networking.k8s.io")
     elsewhere = await watched.kube.within("default").run("auth", "can-i", "get", "ingestjobs.dreamhub.dev", *who)
     assert elsewhere.code != 0
+
+
+async def test_owner_whom_somebody_gave_edit_runs_no_pod_and_opens_no_wall(watched: Tenant) -> None:
+    """ClusterRole `edit` may make pods, exec into them and change NetworkPolicies; admission takes that back."""
+    await watched.kube.ask("create", "rolebinding", "generous", "--clusterrole=edit", "--user=ines")
+    ines = ("--as", "ines")
+
+    async def given() -> bool:
+        return (await watched.kube.run("auth", "can-i", "create", "pods", *ines)).code == 0
+
+    try:
+        await eventually(given, 30, "the right to make pods")
+        pod = await watched.kube.run("run", "mine", "--image=busybox", *ines)
+        wall = await watched.kube.run("delete", "networkpolicy", "default-deny", *ines)
+        token = await watched.kube.run("create", "token", "worker", *ines)
+    finally:
+        await watched.kube.ask("delete", "rolebinding", "generous", "--ignore-not-found")
+    assert "only DreamHub runs workloads" in pod.err
+    assert "these are managed by DreamHub" in wall.err
+    assert "for service account owner only" in token.err
+
+
+async def test_suspended_tenant_takes_no_ingest_job_from_kubectl(kube: Kube, server: str) -> None:
+    async with open_tenant(kube, server, "resting", suspend=True) as resting:
+        manifest = resting.job(new_name("late"), inline={"name": "a.md", "text": "x"})
+        assert f"tenant {resting.name} is suspended" in await resting.kube.refuse(manifest)
 
 
 @pytest.mark.parametrize("path", ["tenant.spec.owners", "tenant.spec.deletionPolicy", "ingestjob.spec.source.inline"])

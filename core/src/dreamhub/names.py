@@ -6,6 +6,7 @@ isolation rests on these being equal everywhere.
 
 import hashlib
 import re
+from typing import Literal
 
 API_GROUP = "dreamhub.dev"
 API_VERSION = "v1alpha1"
@@ -18,6 +19,10 @@ TOKEN_AUDIENCE = "dreamhub"
 TENANT_LABEL = f"{API_GROUP}/tenant"
 OWNER_UID_LABEL = f"{API_GROUP}/owner-uid"
 """UID of the custom resource that an object was made for; pruning and deletion match it, never a name alone."""
+SUSPENDED_LABEL = f"{API_GROUP}/suspended"
+"""On a tenant's namespace, "true" or "false": an admission policy refuses new IngestJobs by it."""
+ADOPT_ANNOTATION = f"{API_GROUP}/adopt"
+"""On a Tenant: the UID of a former Tenant of the same name whose namespace, documents and keys it takes over."""
 
 WORKER_SERVICE_ACCOUNT = "worker"
 OWNER_SERVICE_ACCOUNT = "owner"
@@ -27,7 +32,15 @@ CREDENTIALS_SECRET = "dreamhub-credentials"
 """In the tenant's namespace: `database-url`, `redis-url`, `keys.json`."""
 
 KEYS_SECRET = "dreamhub-tenant-keys"
-"""In the system namespace: one entry for each tenant, `<tenant>.json`, its data keys (see `dreamhub.domain.keys`)."""
+"""In the system namespace: one entry for each tenant, `<tenant>.json`, its data keys, wrapped by a master key (see
+`dreamhub.domain.key_ring` and `dreamhub.domain.envelope`)."""
+
+MASTER_KEYS_SECRET = "dreamhub-master-keys"
+"""In the system namespace: `master-keys.json`, what wraps the tenants' data keys."""
+MASTER_KEYS_ENTRY = "master-keys.json"
+
+LoginSlot = Literal["a", "b"]
+"""Of a tenant's two database logins one is in use; the other is the one before it, or the next."""
 
 _TENANT = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 
@@ -52,6 +65,11 @@ def database_role(tenant: str) -> str:
     return f"t_{tenant}"
 
 
+def database_login(tenant: str, slot: LoginSlot) -> str:
+    """A login that becomes the tenant's role as it logs in."""
+    return f"{database_role(tenant)}.{slot}"
+
+
 def redis_user(tenant: str) -> str:
     return f"t_{tenant}"
 
@@ -61,9 +79,12 @@ def redis_prefix(tenant: str) -> str:
     return f"dh:{{{tenant}}}:"
 
 
-def progress_key(tenant: str, job: str) -> str:
-    """The capped stream of a job's progress; also the name of the channel that wakes its readers."""
-    return f"{redis_prefix(tenant)}job:{job}"
+def progress_key(tenant: str, ingest_job_uid: str) -> str:
+    """The capped stream of a job's progress; also the name of the channel that wakes its readers.
+
+    By UID: a job that was deleted and made again under its name begins anew.
+    """
+    return f"{redis_prefix(tenant)}job:{ingest_job_uid}"
 
 
 def object_key(tenant: str, version_id: str) -> str:
@@ -74,6 +95,11 @@ def object_key(tenant: str, version_id: str) -> str:
 def job_name(ingest_job_uid: str) -> str:
     """The Kubernetes Job of an IngestJob: deterministic, so that a repeated create is a conflict, not a second run."""
     return f"ij-{hashlib.sha256(ingest_job_uid.encode()).hexdigest()[:16]}"
+
+
+def rekey_job(key_id: str) -> str:
+    """The Kubernetes Job, in a tenant's namespace, that brings content under this data key."""
+    return f"rekey-{key_id}"
 
 
 def job_input_secret(ingest_job_uid: str) -> str:

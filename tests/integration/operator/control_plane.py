@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import yaml
+from multidict import CIMultiDict
 
 from hack.cluster.settings import read_settings
 
@@ -121,10 +122,19 @@ class Api:
         self.session = session
         self.url = url
         self.token = token
+        self.impersonated: CIMultiDict[str] = CIMultiDict()
+
+    def acting_as(self, user: str, *groups: str) -> "Api":
+        """The same server as somebody whom the administrator impersonates."""
+        api = Api(self.session, self.url, self.token)
+        names = [("Impersonate-Group", group) for group in (*groups, "system:authenticated")]
+        api.impersonated = CIMultiDict([("Impersonate-User", user), *names])
+        return api
 
     async def call(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> tuple[int, Any]:
         data = None if body is None else json.dumps(body)
-        headers = {"Content-Type": kind, "Authorization": f"Bearer {self.token}"}
+        headers = CIMultiDict({"Content-Type": kind, "Authorization": f"Bearer {self.token}"})
+        headers.extend(self.impersonated)
         async with self.session.request(method, self.url + path, data=data, headers=headers, ssl=False) as response:
             text = await response.text()
             return response.status, json.loads(text) if text.startswith("{") else text

@@ -209,23 +209,49 @@ async def test_suspend_stops_and_resumes(api: Api, tenant: str) -> None:
 
 
 async def test_a_suspended_tenant_starts_nothing(api: Api, operator: OperatorProcess) -> None:
-    await ready_tenant(api, "frozen", suspend=True)
-    kubelet = await create(api, "waits", "frozen", **INLINE)
+    """Not even what was ordered before: admission refuses only new IngestJobs."""
+    await ready_tenant(api, "frozen")
+    kubelet = await create(api, "waits", "frozen", **INLINE, suspend=True)
+    await wait_for(api, "waits", IngestReason.SUSPENDED, "frozen")
+    await api.merge("/apis/dreamhub.dev/v1alpha1/tenants/frozen", {"spec": {"suspend": True}})
+    await api.merge(path_of("waits", "frozen"), {"spec": {"suspend": False}})
     await wait_for(api, "waits", IngestReason.TENANT_SUSPENDED, "frozen")
     await api.merge("/apis/dreamhub.dev/v1alpha1/tenants/frozen", {"spec": {"suspend": False}})
     await wait_for_job(api, kubelet)
 
 
 async def test_outside_of_tenants_nothing_runs(api: Api, operator: OperatorProcess) -> None:
+    """Where admission does not refuse it, as in a cluster whose policies somebody took away."""
+    name = "dreamhub-tenant-requests"
+    binding = f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/{name}"
+    spec = (await api.ok("GET", binding))["spec"]
+    await api.ok("DELETE", binding)
     path = "/apis/dreamhub.dev/v1alpha1/namespaces/default/ingestjobs"
     body = {"apiVersion": "dreamhub.dev/v1alpha1", "kind": "IngestJob", "metadata": {"name": "lost"}, "spec": INLINE}
-    await api.ok("POST", path, body)
+
+    async def taken() -> bool:
+        return (await api.call("POST", path, body))[0] == 201
 
     async def look() -> bool:
         found = await api.ok("GET", f"{path}/lost")
         return bool(found.get("status", {}).get("reason") == "NotATenantNamespace")
 
-    await eventually(look, "refused")
+    async def refused() -> bool:
+        return (await api.call("POST", f"{path}?dryRun=All", {**body, "metadata": {"name": "other"}}))[0] == 403
+
+    try:
+        await eventually(taken, "taken without a policy")
+        await eventually(look, "refused by the operator")
+    finally:
+        kind = "ValidatingAdmissionPolicyBinding"
+        restored = {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        await api.apply(binding, restored)
+    await eventually(refused, "refused by the policy again")
 
 
 async def test_a_deleted_job_is_made_again(api: Api, tenant: str) -> None:

@@ -55,7 +55,7 @@ async def test_a_tenant_gets_everything_and_its_logins_work(api: Api, operator: 
     assert DataKeys.parse(logins["keys.json"]).active
 
 
-async def test_owners_may_ingest_and_read_no_secret(api: Api, operator: OperatorProcess) -> None:
+async def test_owners_may_ingest_and_nothing_more(api: Api, operator: OperatorProcess) -> None:
     await ready_tenant(api, "owned", owners=[{"kind": "User", "name": "ada"}])
 
     async def may(verb: str, group: str, resource: str, namespace: str) -> bool:
@@ -69,7 +69,9 @@ async def test_owners_may_ingest_and_read_no_secret(api: Api, operator: Operator
         return bool(answer["status"].get("allowed"))
 
     assert await may("create", "dreamhub.dev", "ingestjobs", "dh-owned")
-    assert await may("list", "", "pods", "dh-owned")
+    assert await may("create", "dreamhub.dev", "erasurerequests", "dh-owned")
+    assert not await may("list", "", "pods", "dh-owned")
+    assert not await may("list", "batch", "jobs", "dh-owned")
     assert not await may("get", "", "secrets", "dh-owned")
     assert not await may("create", "", "pods", "dh-owned")
     assert not await may("create", "dreamhub.dev", "ingestjobs", "default")

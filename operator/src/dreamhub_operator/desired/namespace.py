@@ -2,7 +2,7 @@
 
 from dreamhub.crd.tenant import Tenant
 from dreamhub.crd.tenant_spec import Owner
-from dreamhub.names import OWNER_SERVICE_ACCOUNT, WORKER_SERVICE_ACCOUNT, namespace
+from dreamhub.names import OWNER_SERVICE_ACCOUNT, SUSPENDED_LABEL, WORKER_SERVICE_ACCOUNT, namespace
 from dreamhub_operator.desired.ownership import owner_labels, tenant_object
 from dreamhub_operator.kinds import NAMESPACE, ROLE_BINDING, SERVICE_ACCOUNT, Manifest
 
@@ -11,7 +11,7 @@ OPERATOR_ROLE = "dreamhub-operator-tenant"
 namespace, so the operator can read no Secret outside of them."""
 
 OWNER_ROLE = "dreamhub-tenant-owner"
-"""ClusterRole of a tenant's owners: IngestJobs, and reading pods, logs and events. No Secrets."""
+"""ClusterRole of a tenant's owners: their IngestJobs and ErasureRequests, and the events about them. Nothing else."""
 
 Subject = dict[str, str]
 
@@ -27,6 +27,7 @@ def build_namespace(tenant: Tenant) -> Manifest:
             "name": namespace(tenant.metadata.name),
             "labels": {
                 **owner_labels(tenant.metadata.name, tenant.metadata.uid),
+                SUSPENDED_LABEL: "true" if tenant.spec.suspend else "false",
                 "pod-security.kubernetes.io/enforce": level,
                 "pod-security.kubernetes.io/audit": level,
                 "pod-security.kubernetes.io/warn": level,
