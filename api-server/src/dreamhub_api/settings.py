@@ -1,4 +1,4 @@
-"""What the server is told from outside, read once in `__main__` and handed on. Secrets are files, never values."""
+"""What the server is told from outside, read once in `__main__` and handed on. Secrets are files, read at each use."""
 
 from pathlib import Path
 
@@ -6,6 +6,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dreamhub import names
+from dreamhub.secret_files import read_together
+from dreamhub.storage.objects import ObjectKeys
 
 MEBIBYTE = 1024 * 1024
 
@@ -50,11 +52,6 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = None
     """For a server outside a cluster; inside, the pod's own service account is used."""
 
-    def read_database_url(self) -> str:
-        return self.database_url_file.read_text(encoding="utf-8").strip()
-
-    def read_redis_url(self) -> str:
-        return self.redis_url_file.read_text(encoding="utf-8").strip()
-
-    def read_s3_credential(self, name: str) -> str:
-        return (self.s3_credentials_dir / name).read_text(encoding="utf-8").strip()
+    def read_s3_keys(self) -> ObjectKeys:
+        """As they are now."""
+        return ObjectKeys(*read_together(self.s3_credentials_dir, ("access-key", "secret-key")))

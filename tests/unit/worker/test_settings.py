@@ -38,7 +38,9 @@ def test_a_complete_mount(mounted: dict[str, str]) -> None:
     settings = read_settings({**mounted, "DREAMHUB_POD_NAME": "ij-1-abc"})
     assert settings.job == JOB
     assert settings.model.dimensions == 256
-    assert settings.database_url == "postgresql://t_acme:pw@db/dreamhub"
+    assert settings.database_url() == "postgresql://t_acme:pw@db/dreamhub"
+    Path(mounted["DREAMHUB_CREDENTIALS_DIR"], "database-url").write_text("postgresql://t_acme.b:new@db/dreamhub\n")
+    assert settings.database_url() == "postgresql://t_acme.b:new@db/dreamhub"
     assert settings.size_limit == DEFAULT_SIZE_LIMIT
     assert settings.holder == "ij-1-abc"
 

@@ -1,19 +1,20 @@
 """Progress over Redis. Loaded when there is something to announce: its client takes a third of a second to import."""
 
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from dreamhub.domain.progress import Progress
 from dreamhub.errors import DreamHubError
+from dreamhub.secret_files import SecretSource
 from dreamhub.storage.progress import publish
+from dreamhub.storage.redis_login import open_redis
 
 log = structlog.get_logger()
 
 
 class Announcer:
-    def __init__(self, redis_url: str, tenant: str, job: str) -> None:
-        self._redis = Redis.from_url(redis_url)
+    def __init__(self, redis_url: SecretSource, tenant: str, job: str) -> None:
+        self._redis = open_redis(redis_url)
         self._tenant = tenant
         self._job = job
 

@@ -14,6 +14,7 @@ from dreamhub.domain.job_input import JobInput
 from dreamhub.domain.keys import DataKeys
 from dreamhub.errors import InvalidInputError
 from dreamhub.llm.models import ModelSettings, load_models
+from dreamhub.secret_files import SecretSource, secret_source
 
 DEFAULT_JOB_DIR = "/var/run/dreamhub/job"
 DEFAULT_CREDENTIALS_DIR = "/var/run/dreamhub/credentials"
@@ -24,8 +25,9 @@ DEFAULT_SIZE_LIMIT = 100 * 2**20
 class WorkerSettings:
     job: JobInput
     model: ModelSettings
-    database_url: str = field(repr=False)
-    redis_url: str = field(repr=False)
+    database_url: SecretSource = field(repr=False)
+    """Asked for each connection: the login may be rotated while the worker runs. So may the next one."""
+    redis_url: SecretSource = field(repr=False)
     keys: DataKeys = field(repr=False)
     size_limit: int
     """Largest original that is read, in bytes."""
@@ -43,8 +45,8 @@ def read_settings(environment: Mapping[str, str]) -> WorkerSettings:
     return WorkerSettings(
         job=job,
         model=load_models(job_dir / "models.yaml").find("embedding", job.embedding_model),
-        database_url=_read(credentials / "database-url").strip(),
-        redis_url=_read(credentials / "redis-url").strip(),
+        database_url=_find_secret(credentials / "database-url"),
+        redis_url=_find_secret(credentials / "redis-url"),
         keys=DataKeys.parse(_read(credentials / "keys.json")),
         size_limit=_read_number(environment, "DREAMHUB_UPLOAD_LIMIT_BYTES", DEFAULT_SIZE_LIMIT),
         holder=environment.get("DREAMHUB_POD_NAME") or environment.get("HOSTNAME", "unknown"),
@@ -58,6 +60,12 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{path} cannot be read ({type(error).__name__}); mount it") from error
+
+
+def _find_secret(path: Path) -> SecretSource:
+    """Read once already, so that a bad mount shows at the start."""
+    _read(path)
+    return secret_source(path)
 
 
 def _read_job(path: Path) -> JobInput:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 
 from dreamhub.errors import InvalidInputError
+from dreamhub.secret_files import read_secret
 
 BUILTIN_EMBEDDING = "builtin/wordllama-256"
 BUILTIN_CHAT = "builtin/extractive"
@@ -52,8 +53,8 @@ class ModelSettings(BaseModel):
         return self.name.startswith("builtin/")
 
     def read_api_key(self) -> str:
-        """The key, or a placeholder for endpoints that want none. Read at each opening, so a rotated key is taken."""
-        return self.api_key_file.read_text(encoding="utf-8").strip() if self.api_key_file else "none"
+        """The key as it is now, or a placeholder for endpoints that want none. Raises InvalidInputError."""
+        return read_secret(self.api_key_file) if self.api_key_file else "none"
 
 
 class ModelList(BaseModel):

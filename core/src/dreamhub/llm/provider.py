@@ -26,9 +26,14 @@ _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
 def open_client(settings: ModelSettings) -> openai.AsyncOpenAI:
+    """A client that reads the key's file before each request, so that a changed key is taken over."""
+
+    async def read_api_key() -> str:
+        return settings.read_api_key()
+
     return openai.AsyncOpenAI(
         base_url=settings.endpoint,
-        api_key=settings.read_api_key(),
+        api_key=read_api_key,
         max_retries=0,
         timeout=openai.Timeout(settings.timeout_seconds, connect=_CONNECT_SECONDS),
     )

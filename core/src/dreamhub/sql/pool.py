@@ -8,8 +8,10 @@ import asyncpg
 
 from dreamhub import names
 from dreamhub.errors import ForbiddenError, NotFoundError, UnavailableError
+from dreamhub.secret_files import SecretSource
 from dreamhub.sql.codecs import register_codecs
 from dreamhub.sql.connections import Connection, Pool, translate_failures
+from dreamhub.sql.fresh_login import FreshLogin
 from dreamhub.sql.queries import load_queries
 
 _SQL = load_queries("pool")
@@ -84,30 +86,28 @@ async def fetch_facts(conn: Connection) -> ServerFacts:
     )
 
 
-async def open_pool(url: str, options: PoolOptions = DEFAULT_OPTIONS) -> Pool:
+async def open_pool(url: str | SecretSource, options: PoolOptions = DEFAULT_OPTIONS) -> Pool:
     """Open a pool with binary codecs for `halfvec` and `sparsevec` and with custom plans only.
+
+    A `url` that is a source is asked before each connection is made, so that a changed login is taken over;
+    `Pool.expire_connections` then lets go of what the login before has opened, as it comes back.
 
     Raises UnavailableError when the server does not answer, ForbiddenError when `role_guard` refuses server or login.
     """
+    login = FreshLogin(url if callable(url) else lambda: url, _inspect if options.role_guard else None)
     with translate_failures():
-        if options.role_guard:
-            await _guard(url)
         return await asyncpg.create_pool(
-            url,
             min_size=options.minimum,
             max_size=options.maximum,
             command_timeout=options.command_timeout,
             server_settings={**_SETTINGS, "application_name": options.application},
+            connect=login.connect,
             init=register_codecs,
         )
 
 
-async def _guard(url: str) -> None:
-    conn = await asyncpg.connect(url)
-    try:
-        fault = find_fault(await fetch_facts(conn))
-    finally:
-        await conn.close()
+async def _inspect(conn: Connection) -> None:
+    fault = find_fault(await fetch_facts(conn))
     if fault is not None:
         raise ForbiddenError(f"this database is refused: {fault}", code="DatabaseRefused")
 

@@ -1,7 +1,7 @@
 """The original bytes of documents, in any S3."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,15 +9,26 @@ from http.client import HTTPConnection, HTTPSConnection
 from urllib.parse import urlsplit
 
 import obstore
+import structlog
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from dreamhub.errors import BugError, NotFoundError, UnavailableError
+from dreamhub.errors import BugError, InvalidInputError, NotFoundError, UnavailableError
 
 _PART_BYTES = 5 * 1024 * 1024
 """S3's smallest part: what one upload holds in memory, times the parts in flight."""
 
 _PARTS_IN_FLIGHT = 2
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectKeys:
+    """A login to the store. While one takes over from another, a store accepts both."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,10 @@ class ObjectStoreSettings:
     region: str
     access_key: str
     secret_key: str = field(repr=False)
+
+    @property
+    def keys(self) -> ObjectKeys:
+        return ObjectKeys(self.access_key, self.secret_key)
 
 
 @contextmanager
@@ -43,24 +58,46 @@ def _translate_failures() -> Iterator[None]:
         ) from error
 
 
+def _open_client(settings: ObjectStoreSettings, keys: ObjectKeys) -> S3Store:
+    return S3Store(
+        settings.bucket,
+        endpoint=settings.endpoint,
+        region=settings.region,
+        access_key_id=keys.access_key,
+        secret_access_key=keys.secret_key,
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": settings.endpoint.startswith("http://"), "timeout": timedelta(seconds=60)},
+        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
+    )
+
+
 class ObjectStore:
     """One bucket. Keys come from `names.object_key`.
 
     Every method raises UnavailableError when the store does not answer.
     """
 
-    def __init__(self, settings: ObjectStoreSettings) -> None:
+    def __init__(self, settings: ObjectStoreSettings, read_keys: Callable[[], ObjectKeys] | None = None) -> None:
+        """`read_keys` is asked before each operation, so that changed keys are taken over."""
         self._settings = settings
-        self._store = S3Store(
-            settings.bucket,
-            endpoint=settings.endpoint,
-            region=settings.region,
-            access_key_id=settings.access_key,
-            secret_access_key=settings.secret_key,
-            virtual_hosted_style_request=False,
-            client_options={"allow_http": settings.endpoint.startswith("http://"), "timeout": timedelta(seconds=60)},
-            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
-        )
+        self._read = read_keys or (lambda: settings.keys)
+        self._keys = settings.keys
+        self._client = _open_client(settings, self._keys)
+
+    @property
+    def _store(self) -> S3Store:
+        """The client for the keys as they are now; operations that have begun end with theirs."""
+        keys = self._read_keys()
+        if keys != self._keys:
+            self._keys, self._client = keys, _open_client(self._settings, keys)
+        return self._client
+
+    def _read_keys(self) -> ObjectKeys:
+        try:
+            return self._read()
+        except InvalidInputError as error:
+            log.warning("the keys of the object store cannot be read; those before stay in use", error=error.message)
+            return self._keys
 
     async def put_stream(self, key: str, chunks: AsyncIterable[bytes]) -> int:
         """Store a stream without holding it (multipart); returns its size.

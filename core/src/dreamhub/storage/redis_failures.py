@@ -12,11 +12,13 @@ _AWAY = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoa
 
 @contextmanager
 def translate_failures() -> Iterator[None]:
-    """Turn an absent, loading or failing-over Redis into UnavailableError; a refused login is not one of these."""
+    """Turn an absent, loading or failing-over Redis, and one that refuses the login, into UnavailableError."""
     try:
         yield
-    except exceptions.AuthenticationError:
-        raise  # a ConnectionError to redis-py, but no wait mends it
+    except exceptions.AuthenticationError as error:
+        raise UnavailableError(
+            "Redis refuses the login; put its present password into the Secret", code="RedisUnavailable"
+        ) from error
     except _AWAY as error:
         raise UnavailableError(
             f"Redis does not answer ({type(error).__name__}); the next try may succeed", code="RedisUnavailable"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from dreamhub.crd.ingest_job import IngestJob, InlineSource
 from dreamhub.domain.job_input import Build, InputDocument, InputText, JobInput
-from dreamhub.errors import ConflictError, InvalidInputError
+from dreamhub.errors import ConflictError
 from dreamhub.llm.models import ModelSettings
 from dreamhub.sql.runs import ResolvedDocument
 from dreamhub_operator.context import Context
@@ -76,9 +76,4 @@ def render_models(model: ModelSettings) -> str:
 
 
 def read_api_key(model: ModelSettings) -> str | None:
-    if model.api_key_file is None:
-        return None
-    try:
-        return model.read_api_key()
-    except OSError as error:
-        raise InvalidInputError(f"the key of model {model.name} cannot be read: {error}") from error
+    return model.read_api_key() if model.api_key_file is not None else None
