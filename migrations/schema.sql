@@ -574,7 +574,6 @@ BEGIN
     EXECUTE format('GRANT dreamhub_tenant TO %I WITH INHERIT TRUE, SET FALSE', login);
     EXECUTE format('GRANT %I TO %I WITH INHERIT FALSE, SET TRUE', role_name, login);
     EXECUTE format('ALTER ROLE %I RESET ALL', login);
-    EXECUTE format('ALTER ROLE %I SET role = %L', login, role_name);
     EXECUTE format('ALTER ROLE %I LOGIN NOINHERIT PASSWORD %L VALID UNTIL ''infinity''', login, verifier);
     PERFORM dreamhub.limit_login(login);
 END
