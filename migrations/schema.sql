@@ -69,6 +69,23 @@ BEGIN
 END
 $_$;
 ALTER FUNCTION dreamhub.check_verifier(verifier text) OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.claim_tenant(tenant text, owner text, former text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    holder text;
+BEGIN
+    INSERT INTO dreamhub.tenant_owners (tenant, owner) VALUES (claim_tenant.tenant, claim_tenant.owner)
+    ON CONFLICT DO NOTHING;
+    UPDATE dreamhub.tenant_owners o SET owner = claim_tenant.owner, claimed_at = now()
+    WHERE o.tenant = claim_tenant.tenant AND o.owner = claim_tenant.former;
+    SELECT o.owner INTO STRICT holder FROM dreamhub.tenant_owners o WHERE o.tenant = claim_tenant.tenant;
+    RETURN holder;
+END
+$$;
+ALTER FUNCTION dreamhub.claim_tenant(tenant text, owner text, former text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.claim_tenant(tenant text, owner text, former text) IS 'Make a Tenant the owner of what is nobody''s or, given by name, a former owner''s. Returns who owns it now.';
 CREATE FUNCTION dreamhub.count_rows() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -216,6 +233,23 @@ END
 $$;
 ALTER FUNCTION dreamhub.end_login(tenant text, slot text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.end_login(tenant text, slot text) IS 'No new login by this slot, and no session either: its password is forgotten. An absent one is fine.';
+CREATE FUNCTION dreamhub.erase_tenant(tenant text, owner text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
+    AS $$
+BEGIN
+    PERFORM FROM dreamhub.tenant_owners o
+    WHERE o.tenant = erase_tenant.tenant AND o.owner = erase_tenant.owner FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the stores of tenant % do not belong to %', tenant, owner
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    PERFORM dreamhub.drop_tenant(tenant);
+END
+$$;
+ALTER FUNCTION dreamhub.erase_tenant(tenant text, owner text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.erase_tenant(tenant text, owner text) IS 'Destroy a tenant as dreamhub.drop_tenant does, when this is its owner. The record stays until release_tenant.';
 CREATE FUNCTION dreamhub.expire_login(tenant text, slot text, moment timestamp with time zone) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -517,6 +551,14 @@ END
 $_$;
 ALTER FUNCTION dreamhub.release_jobs(tenant text, names text[]) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.release_jobs(tenant text, names text[]) IS 'The places of jobs that have ended. Absent names are fine.';
+CREATE FUNCTION dreamhub.release_tenant(tenant text, owner text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    DELETE FROM dreamhub.tenant_owners o WHERE o.tenant = release_tenant.tenant AND o.owner = release_tenant.owner
+$$;
+ALTER FUNCTION dreamhub.release_tenant(tenant text, owner text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.release_tenant(tenant text, owner text) IS 'The name is free: nothing of the tenant is left in any store. Nothing when another owns it.';
 CREATE FUNCTION dreamhub.serialize_provisioning() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -580,6 +622,68 @@ END
 $$;
 ALTER FUNCTION dreamhub.set_login(tenant text, slot text, verifier text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.set_login(tenant text, slot text, verifier text) IS 'Let the tenant log in by this slot with this verifier. Repeating it repairs what was changed.';
+CREATE FUNCTION dreamhub.strip_tenant(tenant text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    role_name text := dreamhub.login_name(tenant, '');
+    statement text;
+BEGIN
+    PERFORM dreamhub.serialize_provisioning();
+    FOR statement IN
+        WITH tables AS (
+            SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, c.relacl, c.relowner
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = role_name AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        ), grants AS (
+            SELECT format('SCHEMA %I', n.nspname) AS object, a.grantee, n.nspowner AS owner
+            FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = role_name
+            UNION
+            SELECT 'TABLE ' || t.name, a.grantee, t.relowner FROM tables t, aclexplode(t.relacl) a
+            UNION
+            SELECT 'TABLE ' || t.name, a.grantee, t.relowner
+            FROM tables t JOIN pg_attribute c ON c.attrelid = t.oid, aclexplode(c.attacl) a
+        )
+        SELECT format(
+            'REVOKE ALL ON %s FROM %s CASCADE', object,
+            CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END
+        )
+        FROM grants WHERE grantee <> owner
+        UNION ALL
+        SELECT format('ALTER TABLE %s ENABLE TRIGGER %I', t.name, g.tgname)
+        FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid
+        WHERE NOT g.tgisinternal AND g.tgenabled <> 'O'
+        UNION ALL
+        SELECT format('REVOKE %I FROM %I CASCADE', r.rolname, g.rolname)
+        FROM pg_roles r JOIN pg_auth_members m ON m.roleid = r.oid JOIN pg_roles g ON g.oid = m.member
+        WHERE r.rolname = role_name AND m.grantor = 'dreamhub_owner'::regrole
+            AND g.rolname NOT IN ('dreamhub_owner', 'dreamhub_api', role_name || '.a', role_name || '.b')
+        UNION ALL
+        SELECT format('ALTER ROLE %I IN DATABASE %I RESET ALL', r.rolname, d.datname)
+        FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole JOIN pg_database d ON d.oid = s.setdatabase
+        WHERE r.rolname IN (role_name, role_name || '.a', role_name || '.b')
+        UNION ALL
+        SELECT format('ALTER ROLE %I RESET ALL', rolname)
+        FROM pg_roles WHERE rolname = role_name AND rolconfig IS NOT NULL AND NOT rolcanlogin
+        UNION ALL
+        SELECT format('ALTER ROLE %I NOINHERIT NOCREATEROLE CONNECTION LIMIT -1', rolname)
+        FROM pg_roles WHERE rolname = role_name AND NOT rolcanlogin AND NOT rolsuper
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$$;
+ALTER FUNCTION dreamhub.strip_tenant(tenant text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.strip_tenant(tenant text) IS 'Take every grant on a tenant''s schema and tables from everybody; dreamhub.provision_tenant gives the right ones.';
+CREATE FUNCTION dreamhub.tenant_owner(tenant text) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT o.owner FROM dreamhub.tenant_owners o WHERE o.tenant = tenant_owner.tenant
+$$;
+ALTER FUNCTION dreamhub.tenant_owner(tenant text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.tenant_owner(tenant text) IS 'UID of the Tenant that owns the stores of this name; NULL for nobody.';
 CREATE FUNCTION dreamhub.tenant_tables() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -827,6 +931,15 @@ CREATE TABLE dreamhub.schema_migrations (
     CONSTRAINT schema_migrations_kind_check CHECK ((kind = ANY (ARRAY['expand'::text, 'contract'::text])))
 );
 ALTER TABLE dreamhub.schema_migrations OWNER TO dreamhub_owner;
+CREATE TABLE dreamhub.tenant_owners (
+    tenant text NOT NULL,
+    owner text NOT NULL,
+    claimed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tenant_owners_owner_check CHECK ((owner ~ '^[-0-9a-zA-Z]{1,64}$'::text)),
+    CONSTRAINT tenant_owners_tenant_check CHECK ((tenant ~ '^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$'::text))
+);
+ALTER TABLE dreamhub.tenant_owners OWNER TO dreamhub_owner;
+COMMENT ON TABLE dreamhub.tenant_owners IS 'The UID of the Tenant that the stores of this name belong to. No tenant reads or writes it.';
 CREATE TABLE dreamhub.term_counts (
     tenant_id text NOT NULL,
     term integer NOT NULL,
@@ -1108,6 +1221,8 @@ ALTER TABLE ONLY dreamhub.rekey_runs
     ADD CONSTRAINT rekey_runs_pkey PRIMARY KEY (key_id, tenant_id);
 ALTER TABLE ONLY dreamhub.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+ALTER TABLE ONLY dreamhub.tenant_owners
+    ADD CONSTRAINT tenant_owners_pkey PRIMARY KEY (tenant);
 ALTER TABLE ONLY dreamhub.term_counts
     ADD CONSTRAINT term_counts_pkey PRIMARY KEY (term, tenant_id);
 ALTER TABLE ONLY dreamhub.token_uses
@@ -1223,6 +1338,8 @@ REVOKE ALL ON FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[
 GRANT ALL ON FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[]) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.check_settlement() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.check_verifier(verifier text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.claim_tenant(tenant text, owner text, former text) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.claim_tenant(tenant text, owner text, former text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.count_rows() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.count_sealed(tenant text, key_id text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.count_sealed(tenant text, key_id text) TO dreamhub_operator;
@@ -1232,6 +1349,8 @@ REVOKE ALL ON FUNCTION dreamhub.drop_tenant(tenant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.drop_tenant(tenant text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.end_login(tenant text, slot text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.end_login(tenant text, slot text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.erase_tenant(tenant text, owner text) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.erase_tenant(tenant text, owner text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.expire_login(tenant text, slot text, moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.expire_login(tenant text, slot text, moment timestamp with time zone) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.fetch_admissions(tenants text[]) FROM PUBLIC;
@@ -1254,11 +1373,17 @@ REVOKE ALL ON FUNCTION dreamhub.refuse_quota(quota text, most bigint, used bigin
 REVOKE ALL ON FUNCTION dreamhub.refuse_resize() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.release_jobs(tenant text, names text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.release_jobs(tenant text, names text[]) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.release_tenant(tenant text, owner text) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.release_tenant(tenant text, owner text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.serialize_provisioning() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.set_limits(tenant text, limits jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.set_limits(tenant text, limits jsonb) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.set_login(tenant text, slot text, verifier text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.set_login(tenant text, slot text, verifier text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.strip_tenant(tenant text) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.strip_tenant(tenant text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.tenant_owner(tenant text) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.tenant_owner(tenant text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.tenant_tables() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.use_quota(schema_name text, quota text, change bigint, creates boolean) FROM PUBLIC;
 GRANT SELECT ON TABLE dreamhub.schema_migrations TO dreamhub_api;
