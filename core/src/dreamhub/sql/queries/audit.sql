@@ -1,0 +1,76 @@
+-- What the catalogs say about every tenant's roles, schema and tables, in words that are the same for all tenants: a
+-- tenant's own names are written as '*'. Readable by everybody who may connect; passwords are not, and are not in it.
+
+-- name: lines
+WITH spaces AS (
+    SELECT n.oid, n.nspname AS role, substr(n.nspname, 3) AS tenant, n.nspacl, n.nspowner
+    FROM pg_namespace n
+    WHERE n.nspname LIKE 't\_%' AND ($1::text IS NULL OR n.nspname = 't_' || $1)
+), roles AS (
+    SELECT s.tenant, s.role, r.oid, r.rolname, r.rolcanlogin, r.rolinherit,
+        CASE WHEN r.rolname = s.role THEN 'role' ELSE substr(r.rolname, length(s.role) + 2) END AS part,
+        r.rolsuper, r.rolcreatedb, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolconnlimit
+    FROM spaces s JOIN pg_roles r ON r.rolname IN (s.role, s.role || '.a', s.role || '.b')
+), tables AS (
+    SELECT s.tenant, s.role, c.oid, c.relname, c.relacl, c.relowner, c.relrowsecurity, c.relforcerowsecurity
+    FROM spaces s JOIN pg_class c ON c.relnamespace = s.oid
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+), grants AS (
+    SELECT s.tenant, s.role, 'schema' AS object, a.grantee, a.privilege_type, a.is_grantable
+    FROM spaces s, aclexplode(COALESCE(s.nspacl, acldefault('n', s.nspowner))) a
+    UNION ALL
+    SELECT t.tenant, t.role, 'table ' || t.relname, a.grantee, a.privilege_type, a.is_grantable
+    FROM tables t, aclexplode(COALESCE(t.relacl, acldefault('r', t.relowner))) a
+    UNION ALL
+    SELECT t.tenant, t.role, 'table ' || t.relname || ' (' || c.attname || ')', a.grantee, a.privilege_type,
+        a.is_grantable
+    FROM tables t JOIN pg_attribute c ON c.attrelid = t.oid AND c.attacl IS NOT NULL, aclexplode(c.attacl) a
+), lines AS (
+    SELECT tenant, part, 'role' AS object, 'attributes' AS field,
+        concat_ws(
+            ' ', CASE WHEN rolcanlogin THEN 'LOGIN' END, CASE WHEN rolinherit THEN 'INHERIT' END,
+            CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END,
+            CASE WHEN rolcreaterole THEN 'CREATEROLE' END, CASE WHEN rolreplication THEN 'REPLICATION' END,
+            CASE WHEN rolbypassrls THEN 'BYPASSRLS' END, 'CONNECTION LIMIT ' || rolconnlimit
+        ) AS value
+    FROM roles
+    UNION ALL
+    SELECT r.tenant, r.part, 'role', 'setting ' || split_part(setting, '=', 1), replace(setting, r.role, '*')
+    FROM roles r JOIN pg_db_role_setting s ON s.setrole = r.oid, unnest(s.setconfig) setting
+    UNION ALL
+    SELECT r.tenant, r.part, 'role', 'member of ' || CASE WHEN g.rolname = r.role THEN '*' ELSE g.rolname END,
+        concat_ws(' ', m.inherit_option, m.set_option, m.admin_option)
+    FROM roles r JOIN pg_auth_members m ON m.member = r.oid JOIN pg_roles g ON g.oid = m.roleid
+    UNION ALL
+    SELECT r.tenant, r.part, 'role', 'granted to ' || g.rolname,
+        concat_ws(' ', m.inherit_option, m.set_option, m.admin_option)
+    FROM roles r JOIN pg_auth_members m ON m.roleid = r.oid JOIN pg_roles g ON g.oid = m.member
+    WHERE g.rolname NOT IN (r.role || '.a', r.role || '.b')
+    UNION ALL
+    SELECT tenant, '', 'schema', 'owner', pg_get_userbyid(nspowner) FROM spaces
+    UNION ALL
+    SELECT tenant, '', 'table ' || relname, 'owner', pg_get_userbyid(relowner) FROM tables
+    UNION ALL
+    SELECT tenant, '', 'table ' || relname, 'row security', concat_ws(' ', relrowsecurity, relforcerowsecurity)
+    FROM tables
+    UNION ALL
+    SELECT t.tenant, '', 'table ' || t.relname, 'trigger ' || g.tgname, g.tgenabled::text
+    FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal
+    UNION ALL
+    SELECT tenant, '', object, 'grants to ' || CASE
+            WHEN grantee = 0 THEN 'PUBLIC'
+            WHEN pg_get_userbyid(grantee) = role THEN '*'
+            ELSE pg_get_userbyid(grantee)
+        END,
+        string_agg(privilege_type || CASE WHEN is_grantable THEN '*' ELSE '' END, ' ' ORDER BY privilege_type)
+    FROM grants
+    GROUP BY tenant, role, object, grantee
+)
+
+-- name: digests
+SELECT tenant, part, md5(string_agg(concat_ws('|', object, field, value), E'\n'
+    ORDER BY object COLLATE "C", field COLLATE "C", value COLLATE "C")) AS digest
+FROM lines GROUP BY tenant, part
+
+-- name: state
+SELECT part, object, field, value FROM lines
