@@ -101,8 +101,11 @@ WALLS = {
             for verb in ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "LOCK", "COPY TO", "COPY FROM")
         ),
     ),
-    "role granted": Wall(
-        "GRANT {v} TO {a}", "REVOKE {v} FROM {a}", ("SET ROLE {V}", "roles it is a member of", "GRANT {V}")
+    "role granted": Wall("GRANT {v} TO {a}", "REVOKE {v} FROM {a}", ("SET ROLE {V}", "roles it is a member of")),
+    "role granted with the right to grant it": Wall(
+        "GRANT {v} TO {a} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
+        "REVOKE {v} FROM {a}",
+        ("roles it is a member of",),
     ),
     "role granted to a third": Wall(
         "GRANT {a} TO dreamhub_operator", "REVOKE {a} FROM dreamhub_operator", ("who can become it",)
