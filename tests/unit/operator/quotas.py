@@ -1,0 +1,51 @@
+"""Limits, usage and queues as the database would keep them, in memory."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+
+from dreamhub.sql.quota import Admission, Limits, QuotaUsage
+
+TODAY = date(2026, 3, 1)
+EMPTY = QuotaUsage(
+    limits=Limits(),
+    suspended=False,
+    documents=0,
+    chunks=0,
+    storage_bytes=0,
+    tokens_today=0,
+    tokens_month=0,
+    queued_jobs=0,
+    today=TODAY,
+)
+
+
+class MemoryQuotas:
+    def __init__(self) -> None:
+        self.usage: dict[str, QuotaUsage] = {"acme": EMPTY}
+        self.rows: dict[str, Admission] = {}
+        self.room = 1000
+        self.asked: list[str] = []
+
+    async def set_limits(self, tenant: str, limits: Limits, *, suspended: bool) -> None:
+        self.asked.append(f"set {tenant}")
+        self.usage[tenant] = replace(self.usage[tenant], limits=limits, suspended=suspended)
+
+    async def fetch_usage(self, tenants: Collection[str]) -> Mapping[str, QuotaUsage]:
+        self.asked.append(f"usage {','.join(tenants)}")
+        return {tenant: self.usage[tenant] for tenant in tenants if tenant in self.usage}
+
+    async def fetch_admissions(self, tenants: Collection[str]) -> Mapping[str, Sequence[Admission]]:
+        return {tenant: tuple(self.rows.values()) for tenant in tenants if self.rows}
+
+    async def admit_jobs(self, tenant: str, jobs: Mapping[str, str]) -> frozenset[str]:
+        self.asked.append(f"admit {len(jobs)} of {tenant}")
+        for name, uid in jobs.items():
+            if name in self.rows or len(self.rows) < self.room:
+                self.rows[name] = Admission(name, uid, 0)
+        return frozenset(jobs.keys() & self.rows.keys())
+
+    async def release_jobs(self, tenant: str, names: Collection[str]) -> None:
+        self.asked.append(f"release {','.join(names)} of {tenant}")
+        for name in names:
+            self.rows.pop(name, None)
