@@ -13,9 +13,11 @@ from redis.asyncio import Redis
 
 from dreamhub.domain.keys import DataKeys
 from dreamhub.sql.connections import Connection, Pool
+from dreamhub.sql.logins import FormerSlot, build_url, set_login
 from dreamhub.sql.migrate import load_migrations, migrate_up
 from dreamhub.sql.pool import PoolOptions, open_pool
 from dreamhub.sql.tenants import build_scram_verifier, provision_tenant
+from dreamhub.storage.functions import load_functions
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from tests.integration.servers import (
     PostgresServer,
@@ -41,6 +43,9 @@ class Database:
 
     def url(self, login: str) -> str:
         return self.server.url(login, self.password, self.name)
+
+    def tenant_url(self, tenant: str, slot: FormerSlot, password: str) -> str:
+        return build_url(f"127.0.0.1:{self.server.port}/{self.name}", tenant, slot, password)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +106,9 @@ async def new_tenant(database: Database, operator_connection: Connection) -> New
 
     async def provision() -> TenantLogin:
         tenant, password = f"t-{secrets.token_hex(6)}", secrets.token_hex(16)
-        await provision_tenant(operator_connection, tenant, build_scram_verifier(password))
-        return TenantLogin(tenant, database.server.url(f"t_{tenant}", password), DataKeys.generate())
+        await provision_tenant(operator_connection, tenant)
+        await set_login(operator_connection, tenant, "a", build_scram_verifier(password))
+        return TenantLogin(tenant, database.tenant_url(tenant, "a", password), DataKeys.generate())
 
     return provision
 
@@ -135,6 +141,7 @@ def redis_server() -> Iterator[RedisServer]:
 @pytest_asyncio.fixture
 async def redis_admin(redis_server: RedisServer) -> AsyncIterator[Redis]:
     client = Redis.from_url(redis_server.url())
+    await load_functions(client)
     yield client
     await client.aclose()
 

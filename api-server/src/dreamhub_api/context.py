@@ -6,6 +6,7 @@ import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -17,10 +18,12 @@ from dreamhub.crd.ingest_job import IngestJob
 from dreamhub.crd.tenant import Tenant
 from dreamhub.domain.keys import DataKeys
 from dreamhub.llm.models import load_models
+from dreamhub.secret_files import SecretWatch, secret_source
 from dreamhub.sql.connections import Pool
 from dreamhub.sql.pool import PoolOptions, open_pool
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from dreamhub.storage.progress import WakeUps
+from dreamhub.storage.redis_login import open_redis, renew_connections
 from dreamhub_api.auth.authenticator import Authenticator
 from dreamhub_api.auth.jwks import JwksCache, http_fetch
 from dreamhub_api.auth.oidc import OidcRules, OidcVerifier
@@ -36,6 +39,7 @@ from dreamhub_api.services.documents import DocumentsService
 from dreamhub_api.services.idempotency import IdempotencyService
 from dreamhub_api.services.ingest_jobs import IngestJobsService
 from dreamhub_api.services.models import Models
+from dreamhub_api.services.originals import OriginalsService
 from dreamhub_api.services.readiness import cache_check, redis_check, schema_check
 from dreamhub_api.services.search import SearchService
 from dreamhub_api.services.sessions import Sessions
@@ -57,6 +61,9 @@ class Caches:
 
     def find_tenant(self, name: str) -> Tenant | None:
         return self.tenants.get(("", name))
+
+    def list_tenants(self) -> tuple[str, ...]:
+        return tuple(self.tenants.namespace(""))
 
     def find_keys(self, tenant: str) -> DataKeys | None:
         return (self.keys.get((self.namespace, names.KEYS_SECRET)) or {}).get(tenant)
@@ -92,12 +99,14 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     jobs = IngestJobsService(resources.Cluster(api), caches.jobs, sessions, stores.redis)
     search = SearchService(sessions, models, caches.find_tenant, metrics)
     wake_ups = await stack.enter_async_context(WakeUps(stores.redis))
+    originals = OriginalsService(sessions, stores.objects, caches.list_tenants)
+    _keep_running(originals.run(), stack)
     hub = Hub(stores.redis, wake_ups, jobs)
     stack.push_async_callback(hub.close)
     return Services(
         authenticator=authenticator,
-        documents=DocumentsService(sessions, stores.objects),
-        uploads=UploadService(sessions, stores.objects, settings.upload_limit_bytes, metrics),
+        documents=DocumentsService(sessions, originals, stores.objects),
+        uploads=UploadService(sessions, originals, stores.objects, settings.upload_limit_bytes, metrics),
         jobs=jobs,
         search=search,
         answers=AnswerService(search, models, caches.find_tenant),
@@ -128,21 +137,26 @@ def _open_caches(settings: Settings, api: KubernetesApi, stack: AsyncExitStack) 
 
 
 async def _open_stores(settings: Settings, stack: AsyncExitStack) -> Stores:
+    """Their secrets are read from files at each use; a watch lets go of connections that older ones have opened."""
     options = PoolOptions(maximum=settings.database_connections, application="dreamhub-api")
-    pool = await open_pool(settings.read_database_url(), options)
+    database_url, redis_url = secret_source(settings.database_url_file), secret_source(settings.redis_url_file)
+    pool = await open_pool(database_url, options)
     stack.push_async_callback(pool.close)
-    redis = Redis.from_url(settings.read_redis_url())
+    redis = open_redis(redis_url)
     stack.push_async_callback(redis.aclose)
-    objects = ObjectStore(
-        ObjectStoreSettings(
-            endpoint=settings.s3_endpoint,
-            bucket=settings.s3_bucket,
-            region=settings.s3_region,
-            access_key=settings.read_s3_credential("access-key"),
-            secret_key=settings.read_s3_credential("secret-key"),
-        )
+    keys = settings.read_s3_keys()
+    store_settings = ObjectStoreSettings(
+        endpoint=settings.s3_endpoint,
+        bucket=settings.s3_bucket,
+        region=settings.s3_region,
+        access_key=keys.access_key,
+        secret_key=keys.secret_key,
     )
-    return Stores(pool, redis, objects)
+    watch = SecretWatch()
+    watch.add("database-url", database_url, pool.expire_connections)
+    watch.add("redis-url", redis_url, partial(renew_connections, redis))
+    await stack.enter_async_context(watch.running())
+    return Stores(pool, redis, ObjectStore(store_settings, settings.read_s3_keys))
 
 
 async def _open_authenticator(

@@ -115,12 +115,9 @@ def job_update(job: IngestJobResource, live: Progress | None) -> JobUpdate:
     """What a watcher of the job sees: the resource's phase, with the worker's own progress while that is ahead of it.
 
     The operator writes the resource a moment after the worker reports, so the live figures are the newer ones; once the
-    resource says that it is finished, it has the last word. A stream that ended before the job began is an earlier
-    job's of the same name.
+    resource says that it is finished, it has the last word.
     """
     status = job.status
-    if live is not None and live.state != "Running" and status.phase == "Pending":
-        live = None
     finished = status.phase in {"Succeeded", "Failed"}
     if live is None or finished:
         progress, errors = _status_progress(status), tuple(_status_error(error) for error in status.errors)

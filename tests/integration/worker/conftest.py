@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from dreamhub import names
 from dreamhub.sql.connections import Pool
-from dreamhub.storage.redis_acl import set_tenant_user
+from dreamhub.storage.redis_acl import digest_password, set_tenant_user
 from tests.integration.conftest import TenantLogin
 from tests.integration.servers import RedisServer
 from tests.integration.worker.support import ObjectServer, Rig, run_object_server
@@ -26,7 +26,7 @@ async def objects() -> AsyncIterator[ObjectServer]:
 async def redis_url(tenant: TenantLogin, redis_server: RedisServer, redis_admin: Redis) -> str:
     """The tenant's own login."""
     password = secrets.token_hex(16)
-    await set_tenant_user(redis_admin, tenant.tenant, password)
+    await set_tenant_user(redis_admin, tenant.tenant, [digest_password(password)])
     return redis_server.url(names.redis_user(tenant.tenant), password)
 
 

@@ -225,6 +225,34 @@ async def test_a_store_that_is_away_leaves_the_document_to_the_next_attempt(rig:
     assert (await rig.progress(mount)).documents.done == 2
 
 
+async def test_an_inline_text_whose_original_cannot_be_stored_is_no_document(rig: Rig) -> None:
+    text = rig.text("note.md", "The gate code is 4711.")
+    rig.objects.refusals = [503] * 4
+
+    assert await rig.run(rig.mount(text)) == 75
+
+    assert await rig.count("SELECT count(*) FROM document_versions") == 0
+    assert await rig.count("SELECT count(*) FROM object_outbox WHERE NOT doomed") == 1
+    second = rig.text("note.md", "The gate code is 4711.")
+    assert (await rig.ingest(second)).documents.done == 1
+    [version] = await rig.pool.fetch("SELECT id FROM document_versions")
+    assert rig.objects.objects[version["id"]] == b"The gate code is 4711."
+
+
+async def test_a_worker_killed_behind_an_upload_leaves_it_announced(gated: Gated) -> None:
+    text = gated.rig.text("river.txt", long_text().decode()[:2000])
+    worker = await spawn(gated.mount(text))
+
+    async def registered() -> bool:
+        return await gated.rig.count("SELECT count(*) FROM document_versions") == 1
+
+    await eventually(registered, "the text is a document")
+    assert await gated.rig.count("SELECT count(*) FROM object_outbox") == 0
+    assert text.version_id in gated.rig.objects.objects, "its original was there before its row"
+    worker.kill()
+    await worker.wait()
+
+
 async def test_a_database_that_is_away_is_another_attempt(rig: Rig) -> None:
     mount = rig.mount(await rig.upload("a.txt", b"words"))
     assert await rig.run(_elsewhere(mount, "database-url", "postgresql://t_x:pw@127.0.0.1:1/dreamhub")) == 75

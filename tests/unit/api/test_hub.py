@@ -153,11 +153,6 @@ class TestJobUpdate:
         update = job_update(done, self.LIVE)
         assert (update.phase, update.progress.percent, update.progress.stage) == ("Succeeded", 100, "Finished")
 
-    def test_stream_of_an_earlier_job_of_the_same_name(self) -> None:
-        stale = Progress(state="Succeeded", stage="Finished", percent=100)
-        update = job_update(resource(phase="Pending"), stale)
-        assert (update.phase, update.progress.percent) == ("Pending", 0)
-
     def test_without_a_stream(self) -> None:
         view = job_view(resource(phase="Running", reason="Chunking"))
         assert view.progress.stage == "Chunking"

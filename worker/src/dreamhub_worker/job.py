@@ -1,7 +1,9 @@
 """One run of an IngestJob: its documents one after another, each with its own outcome."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -9,20 +11,23 @@ import structlog
 
 from dreamhub.domain.job_input import InputDocument, InputText, JobInput
 from dreamhub.domain.media_types import claimed_type
-from dreamhub.errors import DreamHubError, TooLargeError
+from dreamhub.errors import DreamHubError, TooLargeError, UnavailableError
 from dreamhub.ids import new_id
 from dreamhub.sql.documents import NewUpload, register_upload
 from dreamhub.sql.ingest import (
     Claim,
     ClaimedVersion,
     EmbeddingSpace,
+    RunAttempt,
     RunDocument,
     activate_version,
     claim_version,
     ensure_generation,
     fail_version,
     record_run_document,
+    release_version,
 )
+from dreamhub.sql.outbox import announce_object
 from dreamhub_worker.chunking import STRATEGY
 from dreamhub_worker.context import Toolbox
 from dreamhub_worker.document import Source, land
@@ -33,6 +38,9 @@ from dreamhub_worker.transfer import download, keep, upload
 Item = InputDocument | InputText
 
 log = structlog.get_logger()
+
+WAIT_SECONDS = 1.0
+"""Between looks at a document that another run works on."""
 
 
 @dataclass
@@ -92,7 +100,7 @@ class Run:
             if is_final(error):
                 await self._fail(current, error)
             else:
-                self._postpone(current, error)
+                await self._postpone(current, error)
             if ends_run(error):
                 raise error from raised
 
@@ -116,7 +124,11 @@ class Run:
         self._settle(outcome)
 
     async def _register(self, item: InputText, data: bytes, current: Current) -> None:
-        """Make a document of a text. Known bytes under the same name are that document: nothing is uploaded."""
+        """Make a document of a text: first its original, then its row.
+
+        Known bytes under the same name are that document. They are uploaded all the same: they take the place of an
+        original that was lost, or are cleared away.
+        """
         if len(data) > self.tools.size_limit:
             raise TooLargeError(f"the text is above the limit of {self.tools.size_limit} bytes; split it")
         media_type = claimed_type(item.name, "") or "text/plain"
@@ -129,19 +141,36 @@ class Run:
             sha256=hashlib.sha256(data).digest(),
             tags=self.job.tags,
             source="inline",
+            announced=True,
         )
-        async with self.tools.connection() as conn, conn.transaction():
+        async with self.tools.connection() as conn:
+            await announce_object(conn, item.version_id)
+        await self.tools.stop.guard(upload(item.put_url, data, media_type))
+        async with self.tools.connection() as conn:
             registered = await register_upload(conn, self.tools.keys, new)
         current.document_id, current.version_id = registered.document_id, registered.version_id
-        if registered.version_id == item.version_id:
-            await self.tools.stop.guard(upload(item.put_url, data, media_type))
 
     async def _claim(self, version_id: str) -> ClaimedVersion:
+        """Waits for as long as another run works on the document; it may be searchable then. Raises StoppingError."""
+        waiting = False
+        while True:
+            try:
+                return await self._try_claim(version_id)
+            except UnavailableError as error:
+                if error.code != "DocumentHeld":
+                    raise
+            if not waiting:
+                log.info("document_waited_for", version=version_id)
+            waiting = True
+            await self.tools.stop.guard(asyncio.sleep(WAIT_SECONDS))
+
+    async def _try_claim(self, version_id: str) -> ClaimedVersion:
         embedder = self.tools.embedder
         space = EmbeddingSpace(embedder.model, embedder.dimensions, STRATEGY)
         async with self.tools.connection() as conn:
             generation = await ensure_generation(conn, space)
-            claim = Claim(version_id, self.holder, self.job.build.name, generation, force=self.job.force)
+            run = RunAttempt(self.job.uid, self.attempt)
+            claim = Claim(version_id, self.holder, self.job.build.name, generation, force=self.job.force, run=run)
             return await claim_version(conn, self.tools.keys, claim)
 
     async def _fail(self, current: Current, error: DreamHubError) -> None:
@@ -164,10 +193,14 @@ class Run:
         self.meter.settle(outcome)
         log.info("document_finished", version=outcome.version_id, outcome=outcome.outcome, chunks=outcome.chunks)
 
-    def _postpone(self, current: Current, error: DreamHubError) -> None:
+    async def _postpone(self, current: Current, error: DreamHubError) -> None:
         self.postponed.append(error)
         self.meter.errors.append(document_error(current.document_id, error))
         self.meter.fraction, self.meter.current_chunks = 0.0, 0
+        if current.claimed is not None:
+            with suppress(DreamHubError):  # the claim lapses by itself; what went wrong before matters more
+                async with self.tools.connection() as conn:
+                    await release_version(conn, current.claimed)
 
     async def _give_up(self, rest: Sequence[Item], error: DreamHubError) -> None:
         for item in rest:

@@ -83,9 +83,8 @@ async def open_toolbox(settings: WorkerSettings, opening: Future[Embedder], stop
 
 async def _run(settings: WorkerSettings, tools: Toolbox) -> int:
     run = await _begin(settings, tools)
-    reporter = Reporter(
-        tools.pool, settings.redis_url, settings.job.tenant, settings.job.job, settings.job.uid, run.attempt, run.meter
-    )
+    job = settings.job
+    reporter = Reporter(tools.pool, settings.redis_url, job.tenant, job.uid, run.attempt, run.meter)
     try:
         return await _finish(run, reporter)
     finally:

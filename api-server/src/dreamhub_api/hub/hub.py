@@ -62,6 +62,11 @@ class Hub:
 
     def _feed(self, tenant: str, job: IngestJob) -> JobFeed:
         key = (tenant, job.metadata.name)
+        held = self._feeds.get(key)
+        if held is not None and held[0].uid != job.metadata.uid:
+            held[0].end()
+            held[1].cancel()
+            del self._feeds[key]
         if key not in self._feeds:
             feed = JobFeed(self._redis, tenant, job)
             self._feeds[key] = (feed, asyncio.create_task(feed.run(self._wake_ups)))
@@ -81,7 +86,7 @@ class Hub:
         gone = job is None or job.metadata.deletion_timestamp is not None
         held = self._feeds.get((tenant, name))
         if held is not None:
-            if job is None or gone:
+            if job is None or gone or job.metadata.uid != held[0].uid:
                 held[0].end()
                 self._drop_if_empty((tenant, name))
             else:

@@ -33,13 +33,20 @@ class JobFeed:
     def __init__(self, redis: Redis, tenant: str, job: IngestJob) -> None:
         self._redis = redis
         self._tenant = tenant
-        self._name = job.metadata.name
+        self._uid = job.metadata.uid
         self._job = job
         self._live: Progress | None = None
         self._position = NOWHERE
         self._subscriptions: set[Subscription] = set()
         self._joining = 0
+        self._failing = False
+        self._ended = False
         self._lock = asyncio.Lock()
+
+    @property
+    def uid(self) -> str:
+        """Of the job. One that is made again under its name is another job, and has another feed."""
+        return self._uid
 
     @property
     def empty(self) -> bool:
@@ -48,16 +55,32 @@ class JobFeed:
 
     async def run(self, wake_ups: WakeUps) -> None:
         """Until cancelled."""
-        async with wake_ups.watch(names.progress_key(self._tenant, self._name)) as woken:
+        async with wake_ups.watch(names.progress_key(self._tenant, self._uid)) as woken:
             while True:
-                try:
-                    async with self._lock:
-                        await self._read()
-                    delay = SAFETY_SECONDS
-                except DreamHubError as error:
-                    _log.warning("progress cannot be read", code=error.code)
-                    delay = RETRY_SECONDS
-                await _wait(woken, delay)
+                await _wait(woken, await self._follow())
+
+    async def _follow(self) -> float:
+        """Read what is new; returns how long to wait at most. Whatever goes wrong, the feed lives and watchers know."""
+        try:
+            async with self._lock:
+                await self._read()
+        except DreamHubError as error:
+            self._report(error.code, error.message)
+        except Exception as error:  # noqa: BLE001 - a tenant's worker writes the stream, and may have written anything
+            _log.exception("progress cannot be read")
+            self._report("ProgressUnavailable", f"the stream of progress cannot be read ({type(error).__name__})")
+        else:
+            self._failing = False
+            return SAFETY_SECONDS
+        return RETRY_SECONDS
+
+    def _report(self, code: str, text: str) -> None:
+        """Once for each time that it begins to fail: phases still come, and progress once it can be read again."""
+        if self._failing:
+            return
+        self._failing = True
+        _log.warning("progress cannot be read", code=code)
+        self._tell(lambda subscription: subscription.error(code, f"{text}; changes of the job's phase still come"))
 
     async def subscribe(self, subscription: Subscription, since: Position | None) -> None:
         """Bring a client to the present, then keep it there. Raises UnavailableError when Redis is away."""
@@ -72,38 +95,50 @@ class JobFeed:
         self._subscriptions.discard(subscription)
 
     def change(self, job: IngestJob) -> None:
-        """The resource has changed."""
-        if job.metadata.uid != self._job.metadata.uid:
-            self._live = None
+        """The resource has changed. It is the same job: see `uid`."""
         self._job = job
         self._tell(lambda subscription: subscription.delta(self._position, self._data(), _SLOT))
 
     def end(self) -> None:
         """The job was deleted."""
-        self._tell(lambda subscription: subscription.error("JobNotFound", "the job was deleted"))
+        self._ended = True
+        self._tell(_say_deleted)
         self._subscriptions.clear()
 
     async def _join(self, subscription: Subscription, since: Position | None) -> None:
         await self._read()
-        found = await read_since(self._redis, self._tenant, self._name, since) if since is not None else None
+        found = await read_since(self._redis, self._tenant, self._uid, since) if since is not None else None
         if isinstance(found, Deltas):
+            self._take(found)  # published since the line above: the other watchers get it here, not at its wake-up
             self._catch_up(subscription, found)
         else:
             recovered = None if since is None else found is None and since == NOWHERE
             subscription.snapshot(self._position, self._data(), recovered=recovered)
-        self._subscriptions.add(subscription)
+        if self._ended:
+            _say_deleted(subscription)
+        else:
+            self._subscriptions.add(subscription)
 
     async def _read(self) -> None:
         """Take what is new in the stream and pass it on."""
         since = None if self._position == NOWHERE else self._position
-        found = await read_since(self._redis, self._tenant, self._name, since)
+        found = await read_since(self._redis, self._tenant, self._uid, since)
         if isinstance(found, Snapshot):
             self._advance(found.position, found.progress)
         elif isinstance(found, Deltas):
-            for offset, progress in found.items:
-                self._advance(Position(found.position.epoch, offset), progress)
+            self._take(found)
 
-    def _advance(self, position: Position, progress: Progress) -> None:
+    def _take(self, found: Deltas) -> None:
+        """Advance to what is newer than all that was seen. Entries that cannot be read are passed over."""
+        epoch = found.position.epoch
+        for offset, progress in found.items:
+            if epoch != self._position.epoch or offset > self._position.offset:
+                self._advance(Position(epoch, offset), progress)
+        if epoch != self._position.epoch or found.position.offset > self._position.offset:
+            self._position = found.position
+
+    def _advance(self, position: Position, progress: Progress | None) -> None:
+        """None: the last entry cannot be read, so the resource alone says how far the job is."""
         self._position, self._live = position, progress
         self._tell(
             lambda subscription: (
@@ -127,6 +162,10 @@ class JobFeed:
     def _tell(self, deliver: Callable[[Subscription], None]) -> None:
         for subscription in tuple(self._subscriptions):
             deliver(subscription)
+
+
+def _say_deleted(subscription: Subscription) -> None:
+    subscription.error("JobNotFound", "the job was deleted")
 
 
 async def _wait(woken: asyncio.Event, seconds: float) -> None:

@@ -3,18 +3,15 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import structlog
-
 from dreamhub import names
-from dreamhub.errors import NotFoundError, UnavailableError
+from dreamhub.errors import NotFoundError
 from dreamhub.ids import is_id
 from dreamhub.sql import documents as sql
 from dreamhub.storage.objects import ObjectStore
+from dreamhub_api.services.originals import OriginalsService
 from dreamhub_api.services.sessions import Sessions
 from dreamhub_api.views import chunk_view, document_view, version_view
 from dreamhub_client.models import ChunkPage, Document, DocumentPage, DocumentVersionPage
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,9 @@ class Content:
 
 
 class DocumentsService:
-    def __init__(self, sessions: Sessions, objects: ObjectStore) -> None:
+    def __init__(self, sessions: Sessions, originals: OriginalsService, objects: ObjectStore) -> None:
         self._sessions = sessions
+        self._originals = originals
         self._objects = objects
 
     async def page(self, tenant: str, cursor: str | None, limit: int) -> DocumentPage:
@@ -64,17 +62,14 @@ class DocumentsService:
         return Content(document.name, document.media_type, document.latest.size, pieces)
 
     async def delete(self, tenant: str, document_id: str) -> None:
-        """Rows first: a document that is half gone is never found. Objects that S3 keeps are named in the log."""
+        """Rows first: a document that is half gone is never found. Its objects go now, or when S3 is back."""
         check_document_id(document_id)
         try:
             async with self._sessions.open(tenant) as session:
-                versions = await sql.delete_document(session.conn, document_id)
+                await sql.delete_document(session.conn, document_id)
         except NotFoundError as error:
             raise missing_document() from error
-        try:
-            await self._objects.delete(*(names.object_key(tenant, version) for version in versions))
-        except UnavailableError as error:
-            _log.error("objects of a deleted document are left", tenant=tenant, versions=versions, error=error.message)
+        await self._originals.settle_soon(tenant)
 
     async def _fetch(self, tenant: str, document_id: str) -> sql.Document:
         check_document_id(document_id)

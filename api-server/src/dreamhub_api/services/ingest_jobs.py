@@ -7,14 +7,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from dreamhub import names
 from dreamhub.crd.ingest_job import IngestJob as Resource
-from dreamhub.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from dreamhub.errors import ConflictError, DreamHubError, InvalidInputError, NotFoundError, UnavailableError
 from dreamhub.sql import documents as documents_sql
 from dreamhub.sql import runs
+from dreamhub.storage.progress import forget
 from dreamhub_api.cluster.resources import Cluster
 from dreamhub_api.cluster.watch_cache import WatchCache
 from dreamhub_api.services.documents import missing_document
@@ -23,6 +24,8 @@ from dreamhub_api.views import created_at, job_view, run_document_view
 from dreamhub_client.models import IngestJob, IngestJobCreate, IngestJobPage, JobDocumentPage, Task
 
 GENERATED_PREFIX = "ingest-"
+
+_log = structlog.get_logger(__name__)
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -71,9 +74,9 @@ class IngestJobsService:
             raise missing_job() from error
         self._cache.forget((names.namespace(tenant), name))
         try:
-            await self._redis.delete(names.progress_key(tenant, name))
-        except RedisError as error:
-            raise UnavailableError("Redis does not answer; the job is deleted", code="RedisUnavailable") from error
+            await forget(self._redis, tenant, job.metadata.uid)
+        except DreamHubError as error:
+            _log.info("progress of a deleted job is left to expire", error=error.message)
 
     async def documents(self, tenant: str, name: str, cursor: str | None, limit: int) -> JobDocumentPage:
         job = await self.find(tenant, name)

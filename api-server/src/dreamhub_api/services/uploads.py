@@ -1,22 +1,23 @@
-"""From a stream of bytes to a registered document, never whole in memory, nothing left behind when it fails."""
+"""From a stream of bytes to a registered document, never whole in memory, nothing left behind when it fails.
+
+The bytes are announced before they are stored (see `originals`): whatever ends an upload, its object goes, unless its
+version was registered after all.
+"""
 
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import structlog
-
 from dreamhub import names
 from dreamhub.domain.media_types import HEAD_BYTES, claimed_type, sniff
-from dreamhub.errors import DreamHubError, InvalidInputError, UnavailableError
+from dreamhub.errors import InvalidInputError, UnavailableError
 from dreamhub.ids import new_id
 from dreamhub.sql import documents as sql
 from dreamhub.storage.objects import ObjectStore
 from dreamhub_api.metrics import Metrics
 from dreamhub_api.problems import UploadTooLargeError
+from dreamhub_api.services.originals import OriginalsService
 from dreamhub_api.services.sessions import Sessions
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,11 @@ class MeteredStream:
 
 
 class UploadService:
-    def __init__(self, sessions: Sessions, objects: ObjectStore, limit: int, metrics: Metrics) -> None:
+    def __init__(
+        self, sessions: Sessions, originals: OriginalsService, objects: ObjectStore, limit: int, metrics: Metrics
+    ) -> None:
         self._sessions = sessions
+        self._originals = originals
         self._objects = objects
         self._limit = limit
         self._metrics = metrics
@@ -73,22 +77,16 @@ class UploadService:
         claimed_type(upload.name, upload.declared)
         if upload.size is not None and upload.size > self._limit:
             raise UploadTooLargeError(self._limit)
-        await self._check_ready(tenant)
-        metered = MeteredStream(upload.chunks, self._limit)
-        stream = aiter(metered)
-        head = await _read_head(stream)
-        media_type = sniff(head[:HEAD_BYTES], upload.name, upload.declared)
         version_id = new_id("ver")
-        key = names.object_key(tenant, version_id)
+        await self._originals.announce(tenant, version_id)
+        metered = MeteredStream(upload.chunks, self._limit)
         try:
-            await self._objects.put_stream(key, _joined(head, stream))
-            new = _describe(upload, media_type, version_id, metered)
-            outcome = await self._register(tenant, new)
-        except BaseException:  # whatever ends the upload, a cancelled request too, must not leave its object
-            await self._discard(key)
+            outcome = await self._keep(tenant, version_id, upload, metered)
+        except BaseException:  # whatever ends the upload, a cancelled request too
+            await self._originals.withdraw(tenant, version_id)
             raise
         if outcome.version_id != version_id:
-            await self._settle_duplicate(key, names.object_key(tenant, outcome.version_id))
+            await self._originals.settle_soon(tenant)
         self._metrics.uploaded_bytes.inc(metered.size)
         return Uploaded(outcome.document_id, outcome.duplicate, metered.digest())
 
@@ -99,10 +97,12 @@ class UploadService:
             pass
         return metered.digest()
 
-    async def _check_ready(self, tenant: str) -> None:
-        """Before any byte is taken: the tenant has its role and keys, and the database answers."""
-        async with self._sessions.open(tenant, readonly=True):
-            pass
+    async def _keep(self, tenant: str, version_id: str, upload: Upload, metered: MeteredStream) -> sql.UploadOutcome:
+        stream = aiter(metered)
+        head = await _read_head(stream)
+        media_type = sniff(head[:HEAD_BYTES], upload.name, upload.declared)
+        await self._objects.put_stream(names.object_key(tenant, version_id), _joined(head, stream))
+        return await self._register(tenant, _describe(upload, media_type, version_id, metered))
 
     async def _register(self, tenant: str, new: sql.NewUpload) -> sql.UploadOutcome:
         """Tried twice: when an answer was lost, the second call finds what the first has done (same version id)."""
@@ -112,19 +112,6 @@ class UploadService:
         except UnavailableError:
             async with self._sessions.open(tenant) as session:
                 return await sql.register_upload(session.conn, session.keys, new)
-
-    async def _settle_duplicate(self, key: str, known: str) -> None:
-        """The bytes are there already, unless an earlier upload lost them behind its committed row."""
-        if await self._objects.exists(known):
-            await self._discard(key)
-        else:
-            await self._objects.move(key, known)
-
-    async def _discard(self, key: str) -> None:
-        try:
-            await self._objects.delete(key)
-        except DreamHubError as error:
-            _log.error("an object of a refused upload is left", key=key, error=error.message)
 
 
 def _describe(upload: Upload, media_type: str, version_id: str, metered: MeteredStream) -> sql.NewUpload:
@@ -136,6 +123,7 @@ def _describe(upload: Upload, media_type: str, version_id: str, metered: Metered
         size=metered.size,
         sha256=metered.digest(),
         tags=upload.tags,
+        announced=True,
     )
 
 

@@ -9,9 +9,10 @@ from typing import Generic, Literal, TypeVar
 
 from dreamhub import ids
 from dreamhub.domain.keys import DataKeys
-from dreamhub.errors import InvalidInputError, NotFoundError
+from dreamhub.errors import InvalidInputError, NotFoundError, UnavailableError
 from dreamhub.sql.bodies import Meta, blind_name, blind_tags, open_body, open_meta, seal_meta
 from dreamhub.sql.connections import Connection, Record
+from dreamhub.sql.outbox import doom_objects, take_announcement
 from dreamhub.sql.queries import load_queries
 
 _SQL = load_queries("documents")
@@ -43,6 +44,8 @@ class NewUpload:
     sha256: bytes
     tags: tuple[str, ...] = ()
     source: Source = "upload"
+    announced: bool = False
+    """The bytes were announced in the outbox: they count only while the announcement stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class UploadOutcome:
     document_id: str
     version_id: str
     duplicate: bool
-    """The document's latest version has these very bytes: nothing was stored, the caller deletes its object."""
+    """The document's latest version has these very bytes: nothing was stored. An announced object is doomed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +109,22 @@ async def register_upload(conn: Connection, keys: DataKeys, upload: NewUpload) -
     """Register a document (new name) or a further version (known name, other bytes). Same name and bytes: the same ids.
 
     A further version replaces the tags when it brings some. Idempotent for a given `version_id`, so a retry after a
-    lost answer adds nothing.
+    lost answer adds nothing. Raises UnavailableError `UploadExpired` when the announced bytes may be gone.
     """
     async with conn.transaction():
+        safe = not upload.announced or await take_announcement(conn, upload.version_id)
         registered = await conn.fetchval(_SQL["fetch_version_owner"], upload.version_id)
         if registered is not None:
             return UploadOutcome(registered, upload.version_id, duplicate=False)
+        if not safe:
+            raise UnavailableError("the upload took too long to be kept; send it again", code="UploadExpired")
         if await _create_document(conn, keys, upload):
             await _create_version(conn, keys, upload, upload.document_id, 1)
             return UploadOutcome(upload.document_id, upload.version_id, duplicate=False)
-        return await _add_version(conn, keys, upload)
+        outcome = await _add_version(conn, keys, upload)
+        if upload.announced and outcome.version_id != upload.version_id:
+            await doom_objects(conn, [upload.version_id], outcome.version_id)
+        return outcome
 
 
 async def _create_document(conn: Connection, keys: DataKeys, upload: NewUpload) -> bool:
@@ -196,7 +205,7 @@ async def list_chunks(
 
 
 async def delete_document(conn: Connection, document_id: str) -> tuple[str, ...]:
-    """Delete a document with its versions and chunks; returns the version ids whose objects the caller deletes.
+    """Delete a document with its versions and chunks, and doom its objects; returns the ids of its versions.
 
     An ingestion in flight gets FencedError at its next batch. Raises NotFoundError.
     """
@@ -211,9 +220,10 @@ async def delete_document(conn: Connection, document_id: str) -> tuple[str, ...]
                 await conn.execute(_INDEX["count_chunks"], version["generation"], -version["chunks"])
         landings = [version["landing"] for version in versions if version["landing"] is not None]
         await conn.execute(_SQL["delete_chunks"], shown + landings)
-        deleted = await conn.fetch(_SQL["delete_versions"], document_id)
+        deleted = tuple(row["id"] for row in await conn.fetch(_SQL["delete_versions"], document_id))
+        await doom_objects(conn, deleted)
         await conn.execute(_SQL["delete_document"], document_id)
-    return tuple(row["id"] for row in deleted)
+    return deleted
 
 
 def _absent(document_id: str) -> NotFoundError:

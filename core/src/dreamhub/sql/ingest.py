@@ -14,11 +14,13 @@ from dreamhub.sql.landing import (
     Claim,
     ClaimedVersion,
     EmbeddingSpace,
+    RunAttempt,
     SealedBatch,
     activate_version,
     claim_version,
     ensure_generation,
     fail_version,
+    release_version,
     seal_chunks,
     store_batch,
 )
@@ -30,6 +32,7 @@ __all__ = [
     "ClaimedVersion",
     "EmbeddingSpace",
     "NewRun",
+    "RunAttempt",
     "RunDocument",
     "RunOutcome",
     "SealedBatch",
@@ -41,10 +44,12 @@ __all__ = [
     "finish_run",
     "read_run_document",
     "record_run_document",
+    "release_version",
     "save_progress",
     "seal_chunks",
     "start_run",
     "store_batch",
+    "touch_run",
 ]
 
 _SQL = load_queries("ingest")
@@ -104,6 +109,12 @@ async def record_run_document(conn: Connection, uid: str, attempt: int, document
             error.reason if error else None,
             error.message if error else None,
         )
+
+
+async def touch_run(conn: Connection, uid: str, attempt: int) -> None:
+    """Show that this attempt lives, so that its claims hold. Raises FencedError when a later attempt runs."""
+    if await conn.fetchval(_SQL["touch_run"], uid, attempt) is None:
+        raise _overtaken(uid, attempt)
 
 
 async def save_progress(conn: Connection, uid: str, attempt: int, progress: Progress) -> None:

@@ -1,7 +1,9 @@
 """Claims of document versions, and the batches of chunks that a claim allows to write. The login is the tenant.
 
-Two processes may work on one version (Kubernetes can start a pod twice). Each claim takes a higher fence; every later
-write checks it in the same transaction, so the older process gets FencedError and writes nothing more.
+Two processes may work on one version. Of one run, the later attempt takes over (Kubernetes can start a pod twice): each
+claim takes a higher fence, and every later write checks it in the same transaction, so the older process gets
+FencedError and writes nothing more. Of two runs, the later claim waits while the earlier one lives, which its run shows
+by its heartbeat: to take over would only make the two steal from each other in turn.
 """
 
 import os
@@ -17,15 +19,23 @@ from dreamhub import ids
 from dreamhub.domain.keys import DataKeys
 from dreamhub.domain.progress import DocumentError
 from dreamhub.domain.terms import TermIndex
-from dreamhub.errors import BugError, ConflictError, FencedError, NotFoundError
+from dreamhub.errors import BugError, ConflictError, FencedError, NotFoundError, UnavailableError
 from dreamhub.sql.bodies import Body, open_meta, seal_body
 from dreamhub.sql.codecs import encode_halfvecs, encode_sparsevec
 from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.queries import load_queries
+from dreamhub.sql.quota import TokenUse, use_tokens
 
 _SQL = load_queries("landing")
 _INDEX = load_queries("index")
 _DOCUMENTS = load_queries("documents")
+_INGEST = load_queries("ingest")
+
+HEARTBEAT_SECONDS = 5.0
+"""How often a run shows that it lives."""
+
+LEASE_SECONDS = 45.0
+"""A run that was not heard of for so long holds its claims no more."""
 
 COLUMNS = (
     "landing",
@@ -58,6 +68,14 @@ class EmbeddingSpace:
 
 
 @dataclass(frozen=True, slots=True)
+class RunAttempt:
+    """Which start of which IngestJob."""
+
+    uid: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     version_id: str
     holder: str
@@ -65,6 +83,8 @@ class Claim:
     generation: int
     force: bool = False
     """Re-ingest although active: the old chunks stay visible until the new ones are complete."""
+    run: RunAttempt | None = None
+    """None: a claim outside of any IngestJob, which nobody waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +159,39 @@ async def ensure_generation(conn: Connection, space: EmbeddingSpace) -> int:
 async def claim_version(conn: Connection, keys: DataKeys, claim: Claim) -> ClaimedVersion:
     """Take over a version. Resumes a landing of the same build and generation, else starts a new one.
 
-    Raises NotFoundError when the document was deleted, ConflictError `Superseded` when a newer version is active.
+    Raises NotFoundError when the document was deleted, ConflictError `Superseded` when a newer version is active,
+    UnavailableError `DocumentHeld` while another run works on it, FencedError when a later attempt of this run began.
     """
     async with conn.transaction():
+        await _check_attempt(conn, claim.run)
         row = await conn.fetchrow(_SQL["lock_version"], claim.version_id)
         if row is None:
             raise NotFoundError(f"there is no document version {claim.version_id}", code="DocumentNotFound")
         _refuse_superseded(row)
         if row["state"] == "active" and row["generation"] == claim.generation and not claim.force:
             return _describe_claim(keys, row, claim, _Landing(uuid.UUID(int=0), 0, 0), already_active=True)
+        await _refuse_held(conn, row, claim)
         landing = await _take(conn, row, claim)
     return _describe_claim(keys, row, claim, landing, already_active=False)
+
+
+async def _check_attempt(conn: Connection, run: RunAttempt | None) -> None:
+    """Locks the run, so that no later attempt begins before this claim is committed."""
+    if run is not None and await conn.fetchval(_INGEST["lock_run"], run.uid, run.attempt) is None:
+        raise FencedError(f"attempt {run.attempt} of run {run.uid} was overtaken by a later one")
+
+
+async def _refuse_held(conn: Connection, row: Record, claim: Claim) -> None:
+    holder = row["holder_run"]
+    if claim.run is None or row["landing"] is None or holder in {None, claim.run.uid}:
+        return
+    if await conn.fetchval(_SQL["is_attempt_alive"], holder, row["holder_attempt"], LEASE_SECONDS):
+        raise UnavailableError("another ingest job is working on this document; it is waited for", code="DocumentHeld")
+
+
+async def release_version(conn: Connection, claimed: ClaimedVersion) -> None:
+    """Let other runs have it before this one comes back to it; what is stored stays. A lost claim is left alone."""
+    await conn.execute(_SQL["release_version"], claimed.version_id, claimed.fence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +207,9 @@ async def _take(conn: Connection, row: Record, claim: Claim) -> _Landing:
     else:
         landing, stored = ids.uuid7(time.time_ns() // 1_000_000, os.urandom(10)), 0
         await conn.execute(_DOCUMENTS["delete_chunks"], [row["landing"]] if row["landing"] is not None else [])
+    run = (claim.run.uid, claim.run.attempt) if claim.run is not None else (None, None)
     fence = await conn.fetchval(
-        _SQL["take_version"], claim.version_id, claim.holder, landing, claim.build, claim.generation, stored
+        _SQL["take_version"], claim.version_id, claim.holder, landing, claim.build, claim.generation, stored, *run
     )
     return _Landing(landing, fence, stored)
 
@@ -242,11 +285,13 @@ def _seal(keys: DataKeys, index: TermIndex, claimed: ClaimedVersion, chunk: Chun
     )
 
 
-async def store_batch(conn: Connection, claimed: ClaimedVersion, batch: SealedBatch) -> int:
+async def store_batch(
+    conn: Connection, claimed: ClaimedVersion, batch: SealedBatch, use: TokenUse | None = None
+) -> int:
     """COPY one batch and move the checkpoint, in one transaction; returns the next ordinal.
 
-    A batch that does not start at the checkpoint is a bug. Raises FencedError when the claim was lost or the document
-    deleted.
+    `use` is what embedding it took, where that is not entered yet: both are kept, or neither. A batch that does not
+    start at the checkpoint is a bug. Raises FencedError when the claim was lost or the document deleted.
     """
     after = batch.first_ordinal + len(batch.rows)
     async with conn.transaction():
@@ -256,6 +301,8 @@ async def store_batch(conn: Connection, claimed: ClaimedVersion, batch: SealedBa
         if moved is None:
             await _refuse_batch(conn, claimed, batch)
         await conn.copy_records_to_table("chunks", records=batch.rows, columns=COLUMNS)
+        if use is not None:
+            await use_tokens(conn, use)
     return after
 
 
@@ -291,16 +338,20 @@ async def activate_version(conn: Connection, claimed: ClaimedVersion, *, pages: 
 
 
 async def _replace(conn: Connection, claimed: ClaimedVersion, row: Record) -> None:
-    """Counts of the index move with the chunks: readers get both or neither."""
+    """Counts of the index move with the chunks: readers get both or neither.
+
+    Rows are deleted last: that takes the lock of the tenant's quota, which every transaction takes after all others.
+    """
     old = [] if row["old_shown"] is None else [row["old_shown"]]
     await conn.execute(_INDEX["count_terms"], claimed.landing, old)
     if old:
         await conn.execute(_INDEX["count_chunks"], row["old_generation"], -row["old_chunks"])
-        await conn.execute(_DOCUMENTS["delete_chunks"], old)
         await conn.execute(_SQL["hide_version"], row["active_version"])
     counted = await conn.fetchval(_INDEX["count_shown_chunks"], claimed.generation, row["chunks_stored"])
     if counted is None:
         raise ConflictError("the index has moved to another embedding model; ingest again", code="GenerationRetired")
+    if old:
+        await conn.execute(_DOCUMENTS["delete_chunks"], old)
 
 
 async def fail_version(conn: Connection, claimed: ClaimedVersion, error: DocumentError) -> None:

@@ -1,12 +1,14 @@
 """A Redis user for each tenant, confined to the tenant's keys and channels."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 
 from dreamhub import names
 from dreamhub.errors import InvalidInputError
+from dreamhub.storage.functions import load_functions
 from dreamhub.storage.redis_failures import translate_failures
 
 _COMMANDS = (
@@ -22,29 +24,37 @@ _COMMANDS = (
     "+xrange",
     "+xrevrange",
     "+publish",
-    "+eval",
-    "+evalsha",
-    "+script|load",
+    "+fcall",
 )
-"""What publishing and reading progress takes, and nothing that lists, scans or administers."""
+"""What publishing progress takes (a function runs with its caller's rights), and nothing that brings code of its own,
+lists, scans or administers."""
 
 
-def build_rules(tenant: str, password: str) -> list[str]:
-    """The arguments of ACL SETUSER. `reset` first: what the user had before is gone."""
+def digest_password(password: str) -> str:
+    """What Redis is told of a password."""
+    return hashlib.sha256(password.encode()).hexdigest()
+
+
+def build_rules(tenant: str, digests: Sequence[str]) -> list[str]:
+    """The arguments of ACL SETUSER. `reset` first: what the user had before is gone.
+
+    `digests` are those of the passwords that are accepted: two, while one takes over from the other.
+    """
     if not names.is_tenant_name(tenant):
         raise InvalidInputError(f"{tenant!r} is no tenant name")
     prefix = names.redis_prefix(tenant)
-    digest = hashlib.sha256(password.encode()).hexdigest()
-    return ["reset", "on", f"#{digest}", f"~{prefix}*", f"&{prefix}*", "-@all", *_COMMANDS]
+    passwords = [f"#{digest}" for digest in digests]
+    return ["reset", "on", *passwords, f"~{prefix}*", f"&{prefix}*", "-@all", *_COMMANDS]
 
 
-async def set_tenant_user(redis: Redis, tenant: str, password: str) -> None:
+async def set_tenant_user(redis: Redis, tenant: str, digests: Sequence[str]) -> None:
     """Make the user exactly as it should be, so that repeating it repairs drift.
 
-    ACLs do not survive a Redis restart without an ACL file: the operator repeats this. Only the password's SHA-256 is
-    sent.
+    ACLs do not survive a Redis restart without an ACL file: the operator repeats this. Only the passwords' SHA-256
+    is sent. The functions that the user calls are loaded along with it.
     """
-    await _execute(redis, "ACL", "SETUSER", names.redis_user(tenant), *build_rules(tenant, password))
+    await load_functions(redis)
+    await _execute(redis, "ACL", "SETUSER", names.redis_user(tenant), *build_rules(tenant, digests))
 
 
 async def delete_tenant_user(redis: Redis, tenant: str) -> None:

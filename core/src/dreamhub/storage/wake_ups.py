@@ -72,7 +72,7 @@ class WakeUps:
         """A subscription that fails now is made again when the reader reconnects: redis-py remembers the channels."""
         try:
             await command
-        except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
+        except exceptions.RedisError as error:
             log.warning("redis subscription postponed", error=type(error).__name__)
 
     async def _read(self) -> None:
@@ -83,7 +83,7 @@ class WakeUps:
                     await self._pubsub.ping()
                 elif message["type"] in {"message", "subscribe"}:
                     self._wake(message["channel"])
-            except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
+            except exceptions.RedisError as error:
                 log.warning("redis subscriber lost its connection", error=type(error).__name__)
                 await asyncio.sleep(_RETRY_SECONDS)
 

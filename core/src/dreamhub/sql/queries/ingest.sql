@@ -11,6 +11,9 @@ SET progress = $3, updated_at = now(), finished_at = CASE WHEN $4 THEN now() END
 WHERE uid = $1 AND attempt = $2
 RETURNING attempt
 
+-- name: touch_run
+UPDATE ingest_runs SET updated_at = now() WHERE uid = $1 AND attempt = $2 RETURNING attempt
+
 -- name: lock_run
 SELECT attempt FROM ingest_runs WHERE uid = $1 AND attempt = $2 FOR SHARE
 
