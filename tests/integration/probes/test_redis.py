@@ -8,6 +8,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from dreamhub.names import redis_prefix, redis_user
+from dreamhub.storage.functions import PUBLISH
 from dreamhub.storage.redis_acl import digest_password, set_tenant_user
 from dreamhub_operator.isolation.outcome import describe, tally
 from dreamhub_operator.isolation.redis import PROBE_KEY, probe_redis
@@ -57,9 +58,12 @@ async def test_acl_passes_and_the_planted_key_stays(redis_admin: Redis, pair: tu
         (["+flushall"], "FLUSHALL NONSENSE"),
         (["+client"], "CLIENT LIST"),
         (["+randomkey"], "RANDOMKEY"),
-        (["+randomkey"], "EVAL return redis.call('RANDOMKEY') 0"),
-        (["allkeys"], "EVAL return redis.call('HGET', '{key}', 'value') 0"),
-        (["allchannels"], "EVAL return redis.call('PUBLISH', '{key}:channel', 'probe') 0"),
+        (["allkeys", "allchannels"], "FCALL {publish} 2 {key} {key}:head {{}} epoch"),
+        (["%W~dh:*", "%R~dh:*"], "FCALL {publish} 2 {own} {key}:head {{}} epoch"),
+        (["+eval"], "EVAL return 1 0"),
+        (["+script"], "SCRIPT LOAD return 1"),
+        (["+function"], "FUNCTION LIST"),
+        (["+@all"], "SHUTDOWN NONSENSE"),
     ],
 )
 async def test_opened_acl_is_reported(
@@ -69,7 +73,8 @@ async def test_opened_acl_is_reported(
     await open_user(redis_admin, attacker, *rules)
     key = f"{redis_prefix(victim.tenant)}{PROBE_KEY}"
     found = leaks(await probe_redis(attacker, victim))
-    assert f"{attacker.tenant}: {expected.format(key=key)}" in found
+    own = f"{redis_prefix(attacker.tenant)}{PROBE_KEY}:own"
+    assert f"{attacker.tenant}: {expected.format(key=key, own=own, publish=PUBLISH)}" in found
 
 
 async def test_user_without_password_is_reported(redis_admin: Redis, pair: tuple[Side, Side]) -> None:

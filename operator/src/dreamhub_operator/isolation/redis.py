@@ -10,6 +10,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 
 from dreamhub.errors import DreamHubError
 from dreamhub.names import redis_prefix, redis_user
+from dreamhub.storage.functions import PUBLISH, READ
 from dreamhub.storage.redis_failures import translate_failures
 from dreamhub_operator.isolation.outcome import Blocked, Inconclusive, Leaked, Outcome, Probe, undecided
 from dreamhub_operator.isolation.side import Side
@@ -30,7 +31,7 @@ _REFUSALS = (
 """How Redis and Valkey refuse: directly, from within a script, and for want of a setting before anything else."""
 
 
-def key_commands(key: str, channel: str) -> list[Command]:
+def key_commands(key: str, channel: str, own: str) -> list[Command]:
     """What the tenant's user may do to keys of its own, on a key of another."""
     return [
         ("HGET", key, "value"),
@@ -42,9 +43,9 @@ def key_commands(key: str, channel: str) -> list[Command]:
         ("XRANGE", key, "-", "+"),
         ("XREVRANGE", key, "+", "-"),
         ("PUBLISH", channel, "probe"),
-        ("EVAL", "return redis.call('HGET', KEYS[1], 'value')", 1, key),
-        ("EVAL", f"return redis.call('HGET', '{key}', 'value')", 0),
-        ("EVAL", f"return redis.call('PUBLISH', '{channel}', 'probe')", 0),
+        ("FCALL", PUBLISH, 2, key, f"{key}:head", "{}", "epoch"),
+        ("FCALL", PUBLISH, 2, own, f"{key}:head", "{}", "epoch"),
+        ("FCALL", READ, 2, key, f"{key}:head", "epoch", 0),
     ]
 
 
@@ -76,8 +77,12 @@ def forbidden_commands(key: str) -> list[Command]:
         ("SCRIPT", "FLUSH", "NONSENSE"),
         ("SLOWLOG", "GET", 1),
         ("DEBUG", "NONSENSE"),
-        ("EVAL", "return redis.call('FLUSHALL', 'NONSENSE')", 0),
-        ("EVAL", "return redis.call('RANDOMKEY')", 0),
+        ("EVAL", "return 1", 0),
+        ("EVAL_RO", "return 1", 0),
+        ("SCRIPT", "LOAD", "return 1"),
+        ("FUNCTION", "LIST"),
+        ("FUNCTION", "LOAD", "nonsense"),
+        ("FUNCTION", "DELETE", "isolation-probe"),
         ("MONITOR",),
     ]
 
@@ -108,7 +113,8 @@ class _Attack:
             return
         prefix = redis_prefix(self.victim.tenant)
         key, channel = f"{prefix}{PROBE_KEY}", f"{prefix}{PROBE_KEY}:channel"
-        await self._try_all(key_commands(key, channel))
+        own = f"{redis_prefix(self.attacker.tenant)}{PROBE_KEY}:own"
+        await self._try_all(key_commands(key, channel, own))
         await self._try_all(forbidden_commands(key))
         for command in (("SUBSCRIBE", channel), ("PSUBSCRIBE", "dh:*")):
             self._add(" ".join(command), await listen(self.client, *command))
