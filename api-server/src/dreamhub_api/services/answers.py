@@ -9,6 +9,7 @@ from dreamhub.crd.tenant import Tenant
 from dreamhub.domain.answers import NO_ANSWER, Answer, Draft, Passage
 from dreamhub.errors import UnavailableError
 from dreamhub.llm.chat import ChatMessage, ChatModel
+from dreamhub.metering import TokenMeter
 from dreamhub.sql.search import Hit
 from dreamhub_api.services.models import Models
 from dreamhub_api.services.search import Found, Question, SearchService
@@ -34,12 +35,14 @@ class AnswerService:
     async def answer(self, tenant: str, asked: AnswerRequest) -> AnswerResponse:
         started = time.perf_counter()
         name = self._chat_model(tenant)
-        found = await self._search.find(tenant, Question(asked.question, asked.passages, asked.filters))
+        question = Question(asked.question, asked.passages, asked.filters, "answer")
+        found = await self._search.find(tenant, question)
+        meter = self._search.meter(tenant, "answer")
         chat = await self._models.chat(name)
         if chat is None or not found.hits:
-            text, citations = await self._extract(asked.question, found)
+            text, citations = await self._extract(meter, asked.question, found)
         else:
-            text, citations = await _ask_model(chat, asked.question, found.hits)
+            text, citations = await _ask_model(meter, chat, asked.question, found.hits)
         return AnswerResponse(
             answer=text,
             answered=bool(citations),
@@ -48,15 +51,18 @@ class AnswerService:
             took_ms=round((time.perf_counter() - started) * 1000, 3),
         )
 
-    async def _extract(self, question: str, found: Found) -> tuple[str, tuple[Citation, ...]]:
-        """With the model that embedded the question, so that likeness means the same."""
+    async def _extract(self, meter: TokenMeter, question: str, found: Found) -> tuple[str, tuple[Citation, ...]]:
+        """With the model that embedded the question, so that likeness means the same.
+
+        What a built-in model compares here is charged to nobody: the question was.
+        """
         passages = [Passage(hit.text, hit.score, hit.title, hit.heading_path) for hit in found.hits]
         draft = await asyncio.to_thread(Draft, question, passages)
         if not draft.texts:
             return NO_ANSWER, ()
         embedder = await self._models.embedder(found.model)
-        embedded = await embedder.embed(draft.texts)
-        answer = await asyncio.to_thread(draft.finish, embedded.vectors)
+        embedded = await meter.embed(embedder, draft.texts)
+        answer = await asyncio.to_thread(draft.finish, embedded.result.vectors)
         return answer.text, cite_quotes(answer, found.hits)
 
     def _chat_model(self, tenant: str) -> str:
@@ -72,8 +78,10 @@ def cite_quotes(answer: Answer, hits: Sequence[Hit]) -> tuple[Citation, ...]:
     )
 
 
-async def _ask_model(chat: ChatModel, question: str, hits: Sequence[Hit]) -> tuple[str, tuple[Citation, ...]]:
-    completion = await chat.complete(build_prompt(question, hits), MAX_ANSWER_TOKENS)
+async def _ask_model(
+    meter: TokenMeter, chat: ChatModel, question: str, hits: Sequence[Hit]
+) -> tuple[str, tuple[Citation, ...]]:
+    completion = await meter.complete(chat, build_prompt(question, hits), MAX_ANSWER_TOKENS)
     return number_citations(completion.text, hits)
 
 

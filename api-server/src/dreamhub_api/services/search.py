@@ -5,10 +5,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from dreamhub.crd.tenant import Tenant
 from dreamhub.domain.keys import DataKeys
 from dreamhub.domain.terms import TermIndex
+from dreamhub.metering import TokenMeter
+from dreamhub.sql.quota import Purpose, check_tokens, use_tokens
 from dreamhub.sql.search import Filters, Hit, SearchQuery, fetch_index_state, search
 from dreamhub_api.metrics import Metrics
 from dreamhub_api.services.models import Models
@@ -23,6 +26,7 @@ class Question:
     text: str
     limit: int
     filters: SearchFilters
+    purpose: Purpose = "search"
 
 
 @dataclass(frozen=True)
@@ -55,27 +59,37 @@ class SearchService:
         self._indexes: OrderedDict[str, KeptIndex] = OrderedDict()
 
     async def find(self, tenant: str, question: Question) -> Found:
-        """No hits before the tenant's first ingestion. The question is embedded outside of any transaction."""
+        """No hits before the tenant's first ingestion. The question is embedded outside of any transaction.
+
+        Its tokens are the tenant's: refused early when none is left, and entered last, for that makes others wait.
+        """
         started = time.perf_counter()
         async with self._sessions.open(tenant, readonly=True) as session:
             state = await fetch_index_state(session.conn)
+            if state is not None:
+                await check_tokens(session.conn)
         if state is None:
             return Found([], self._configured_model(tenant), 0.0)
         embedder = await self._models.embedder(state.model)
-        embedded = await embedder.embed([question.text])
+        embedded = await self.meter(tenant, question.purpose).embed(embedder, [question.text])
         terms = await asyncio.to_thread(self._term_index(tenant).query, question.text)
         query = SearchQuery(
-            embedding=embedded.vectors[0],
+            embedding=embedded.result.vectors[0],
             terms=terms,
             lexical_weight=embedder.lexical_weight,
             limit=question.limit,
             filters=build_filters(question.filters),
         )
-        async with self._sessions.open(tenant, readonly=True) as session:
+        async with self._sessions.open(tenant, readonly=embedded.due is None) as session:
             hits = await search(session.conn, session.keys, query)
+            if embedded.due is not None:
+                await use_tokens(session.conn, embedded.due, lazily=True)
         took_ms = (time.perf_counter() - started) * 1000
         self._metrics.search_latency.observe(took_ms)
         return Found(hits, state.model, round(took_ms, 3))
+
+    def meter(self, tenant: str, purpose: Purpose) -> TokenMeter:
+        return TokenMeter(partial(self._sessions.connection, tenant), purpose)
 
     def _configured_model(self, tenant: str) -> str:
         resource = self._find_tenant(tenant)

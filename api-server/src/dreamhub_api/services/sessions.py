@@ -41,6 +41,12 @@ class Sessions:
                 raise _not_ready(tenant) from error
             yield Session(conn, keys)
 
+    @asynccontextmanager
+    async def connection(self, tenant: str) -> AsyncIterator[Connection]:
+        """A transaction of its own for what is entered beside the caller's work."""
+        async with self.open(tenant) as session:
+            yield session.conn
+
 
 def _not_ready(tenant: str) -> UnavailableError:
     return UnavailableError(f"tenant {tenant} is still being set up; try again", code="TenantNotReady")

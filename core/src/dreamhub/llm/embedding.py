@@ -33,6 +33,11 @@ class Embedder(Protocol):
     def dimensions(self) -> int: ...
 
     @property
+    def remote(self) -> bool:
+        """Whether somebody else runs it, so that each call costs whatever becomes of its result."""
+        ...
+
+    @property
     def lexical_weight(self) -> float:
         """Share of BM25 in the fused ranking that suits this model."""
         ...

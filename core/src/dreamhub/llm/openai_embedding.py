@@ -34,6 +34,10 @@ class OpenAIEmbedder:
         return self._dimensions
 
     @property
+    def remote(self) -> bool:
+        return True
+
+    @property
     def lexical_weight(self) -> float:
         return self._settings.lexical_weight
 

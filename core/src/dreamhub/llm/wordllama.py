@@ -55,6 +55,10 @@ class WordLlamaEmbedder:
         return int(self._table.shape[1])
 
     @property
+    def remote(self) -> bool:
+        return False
+
+    @property
     def lexical_weight(self) -> float:
         return self._settings.lexical_weight
 

@@ -32,6 +32,11 @@ ORDER BY month DESC, model, purpose
 -- name: use_tokens
 INSERT INTO token_uses (id, model, purpose, tokens, job, reserved) VALUES ($1, $2, $3, $4, $5, $6)
 
+-- name: use_tokens_lazily
+-- The commit does not wait for the disk: a crash of the server may lose the last half second, entry and count alike.
+INSERT INTO token_uses (id, model, purpose, tokens, job, reserved)
+SELECT $1, $2, $3, $4, $5, $6 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS lazily
+
 -- name: settle_tokens
 -- Model, purpose, job and day become the reservation's.
 INSERT INTO token_uses (settles, tokens, model, purpose) VALUES ($1, $2, '-', 'ingest')
