@@ -6,36 +6,17 @@ from typing import Any
 
 import aiohttp
 import pytest_asyncio
-from aiohttp import web
-from joserfc import jwt
-from joserfc.jwk import ECKey
 
 from dreamhub_api.settings import Settings
 from tests.integration.api.conftest import MakeTenant
+from tests.integration.api.identity_provider import run_issuer, sign
 from tests.integration.api.platform import Caller, Tenant, run_server, until
-
-KEY = ECKey.generate_key("P-256", {"kid": "k1"})
 
 
 @pytest_asyncio.fixture(scope="module")
 async def issuer() -> AsyncIterator[str]:
-    url = ""
-
-    async def discovery(_request: web.Request) -> web.Response:
-        return web.json_response({"issuer": url, "jwks_uri": f"{url}/keys"})
-
-    async def keys(_request: web.Request) -> web.Response:
-        return web.json_response({"keys": [KEY.as_dict(private=False)]})
-
-    app = web.Application()
-    app.router.add_get("/.well-known/openid-configuration", discovery)
-    app.router.add_get("/keys", keys)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield url
-    await runner.cleanup()
+    async with run_issuer() as url:
+        yield url
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -47,11 +28,6 @@ async def oidc_server(settings: Settings, issuer: str) -> AsyncIterator[str]:
 @pytest_asyncio.fixture(scope="module")
 async def tenant(make_tenant: MakeTenant) -> Tenant:
     return await make_tenant()
-
-
-def sign(issuer: str, tenant: str, **changes: Any) -> str:
-    claims = {"iss": issuer, "aud": "dreamhub", "sub": "jane", "exp": int(time.time()) + 300, "tenant": tenant}
-    return jwt.encode({"alg": "ES256", "kid": "k1"}, {**claims, **changes}, KEY, algorithms=["ES256"])
 
 
 async def refusal(caller: Caller) -> tuple[int, str]:
