@@ -325,6 +325,14 @@ async def test_api_and_operator_never_give_one_place_twice(
     assert len(reserved) == 20
 
 
+async def test_without_a_limit_there_is_room_for_every_job(
+    tenant: TenantLogin, operator_connection: Connection
+) -> None:
+    jobs = {f"job-{number}": f"uid-{number}" for number in range(30)}
+    assert await admit_jobs(operator_connection, tenant.tenant, jobs) == set(jobs)
+    assert await admit_jobs(operator_connection, tenant.tenant, {}) == frozenset()
+
+
 async def test_tenants_without_tables(operator_connection: Connection) -> None:
     assert await fetch_usage(operator_connection, ["never-made", "x' y"]) == {}
     assert await fetch_usage(operator_connection, []) == {}
