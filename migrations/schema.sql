@@ -12,10 +12,13 @@ DECLARE
     holding text[];
 BEGIN
     EXECUTE format(
-        'SELECT CASE WHEN suspended THEN 0 ELSE greatest(max_queued_jobs - queued_jobs, 0) END '
+        'SELECT CASE '
+        'WHEN suspended THEN 0 '
+        'WHEN max_queued_jobs IS NULL THEN cardinality($1) '
+        'ELSE greatest(max_queued_jobs - queued_jobs, 0) END '
         'FROM %I.quota FOR UPDATE',
         schema_name
-    ) INTO STRICT room;
+    ) INTO STRICT room USING names;
     EXECUTE format(
         'UPDATE %I.job_admissions a SET uid = w.uid FROM unnest($1, $2) AS w (name, uid) '
         'WHERE a.name = w.name AND a.uid IS DISTINCT FROM w.uid',
