@@ -34,7 +34,7 @@ async def test_a_callers_way(client: Client, acme: Tenant, cluster: Cluster, red
         async for update in updates:
             phases.append(update.phase)
             if len(phases) == 1:
-                await publish(redis_admin, acme.name, job.name, Progress(stage="Embedding", percent=50))
+                await publish(redis_admin, acme.name, job.uid, Progress(stage="Embedding", percent=50))
             elif phases[-1] == "Running":
                 status = {"phase": "Succeeded", "reason": "Ingested", "progress": {"percent": 100}}
                 await cluster.set_job_status(acme.name, job.name, status)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from unittest.mock import AsyncMock
 
 import pytest
 from typing_extensions import override
@@ -91,10 +92,14 @@ class Rig:
         self.store.away = False
 
 
+async def _reread_nothing() -> None:
+    """These keys do not change."""
+
+
 @pytest.fixture
 def rig(api_pool: Pool, tenant: TenantLogin, s3_settings: ObjectStoreSettings, object_store: ObjectStore) -> Rig:
     del object_store  # its bucket is what is needed
-    return Rig(tenant, FlakySessions(api_pool, lambda _: tenant.keys), FlakyStore(s3_settings))
+    return Rig(tenant, FlakySessions(api_pool, lambda _: tenant.keys, AsyncMock()), FlakyStore(s3_settings))
 
 
 async def latest(rig: Rig, document_id: str) -> str:

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from dreamhub import names
 from dreamhub.domain.progress import DocumentCounts, Progress
 from dreamhub.storage.progress import publish
-from tests.integration.api.platform import Caller, Cluster, Tenant
+from tests.integration.api.platform import Caller, Cluster, Tenant, until
 
 INLINE = {"source": {"inline": {"name": "note.md", "text": "Some text."}}}
 RECEIVE_SECONDS = 10.0
@@ -58,8 +58,14 @@ async def make_job(caller: Caller, name: str) -> str:
     return name
 
 
+async def uid_of(caller: Caller, job: str) -> str:
+    uid: str = (await caller.ok("GET", f"/ingest-jobs/{job}"))["uid"]
+    return uid
+
+
 async def test_snapshot_then_deltas(caller: Caller, acme: Tenant, redis_admin: Redis) -> None:
     job = await make_job(caller, "live")
+    uid = await uid_of(caller, job)
     channel = f"job:{acme.name}/{job}"
     async with connect(caller) as socket:
         await socket.send(op="subscribe", channel=channel)
@@ -68,7 +74,7 @@ async def test_snapshot_then_deltas(caller: Caller, acme: Tenant, redis_admin: R
         assert "recovered" not in first
         assert first["data"]["phase"] == "Pending"
         for percent in (10, 50, 90):
-            await publish(redis_admin, acme.name, job, progress(percent))
+            await publish(redis_admin, acme.name, uid, progress(percent))
         seen = await socket.receive_until(phase="Running")
         while seen[-1]["data"]["progress"]["percent"] < 90:
             seen.append(await socket.receive())
@@ -79,10 +85,11 @@ async def test_snapshot_then_deltas(caller: Caller, acme: Tenant, redis_admin: R
 
 async def test_resume_gives_all_that_was_missed(caller: Caller, acme: Tenant, redis_admin: Redis) -> None:
     job = await make_job(caller, "resume")
+    uid = await uid_of(caller, job)
     channel = f"job:{acme.name}/{job}"
-    position = await publish(redis_admin, acme.name, job, progress(10))
+    position = await publish(redis_admin, acme.name, uid, progress(10))
     for percent in (20, 30, 40):
-        await publish(redis_admin, acme.name, job, progress(percent))
+        await publish(redis_admin, acme.name, uid, progress(percent))
     async with connect(caller) as socket:
         since = {"epoch": position.epoch, "offset": position.offset}
         await socket.send(op="subscribe", channel=channel, since=since)
@@ -91,13 +98,14 @@ async def test_resume_gives_all_that_was_missed(caller: Caller, acme: Tenant, re
         assert [message["offset"] for message in missed] == [2, 3, 4]
         assert [message["data"]["progress"]["percent"] for message in missed] == [20, 30, 40]
         assert [message.get("recovered") for message in missed] == [True, None, None]
-        await publish(redis_admin, acme.name, job, progress(50))
+        await publish(redis_admin, acme.name, uid, progress(50))
         assert (await socket.receive())["offset"] == 5
 
 
 async def test_resume_without_news_says_so(caller: Caller, acme: Tenant, redis_admin: Redis) -> None:
     job = await make_job(caller, "quiet")
-    position = await publish(redis_admin, acme.name, job, progress(10))
+    uid = await uid_of(caller, job)
+    position = await publish(redis_admin, acme.name, uid, progress(10))
     async with connect(caller) as socket:
         since = {"epoch": position.epoch, "offset": position.offset}
         await socket.send(op="subscribe", channel=f"job:{acme.name}/{job}", since=since)
@@ -109,10 +117,11 @@ async def test_resume_without_news_says_so(caller: Caller, acme: Tenant, redis_a
 async def test_lost_stream_is_admitted(caller: Caller, acme: Tenant, redis_admin: Redis) -> None:
     """Redis was wiped: another epoch. The client is told, and gets a snapshot."""
     job = await make_job(caller, "lost")
-    position = await publish(redis_admin, acme.name, job, progress(10))
-    key = names.progress_key(acme.name, job)
+    uid = await uid_of(caller, job)
+    position = await publish(redis_admin, acme.name, uid, progress(10))
+    key = names.progress_key(acme.name, uid)
     await redis_admin.delete(key, f"{key}:head")
-    await publish(redis_admin, acme.name, job, progress(60))
+    await publish(redis_admin, acme.name, uid, progress(60))
     async with connect(caller) as socket:
         since = {"epoch": position.epoch, "offset": position.offset}
         await socket.send(op="subscribe", channel=f"job:{acme.name}/{job}", since=since)
@@ -140,6 +149,43 @@ async def test_deleted_job_ends_its_channel(caller: Caller, acme: Tenant) -> Non
         await caller.call("DELETE", f"/ingest-jobs/{job}")
         message = await socket.receive()
         assert (message["type"], message["code"]) == ("error", "JobNotFound")
+
+
+async def test_a_job_made_again_under_its_name_begins_anew(caller: Caller, acme: Tenant, redis_admin: Redis) -> None:
+    job = await make_job(caller, "again")
+    former = await uid_of(caller, job)
+    await publish(redis_admin, acme.name, former, progress(90))
+    await caller.ok("DELETE", f"/ingest-jobs/{job}")
+    assert [key async for key in redis_admin.scan_iter(f"{names.progress_key(acme.name, former)}*")] == []
+    await publish(redis_admin, acme.name, former, progress(95))  # its worker did not know yet
+
+    async def made() -> bool:
+        return (await caller.call("POST", "/ingest-jobs", json={**INLINE, "name": job}))[0] == 201
+
+    await until(made, "the name is free again")
+    async with connect(caller) as socket:
+        await socket.send(op="subscribe", channel=f"job:{acme.name}/{job}")
+        first = await socket.receive()
+        assert (first["type"], first["offset"], first["data"]["progress"]["percent"]) == ("snapshot", 0, 0)
+        await publish(redis_admin, acme.name, await uid_of(caller, job), progress(5))
+        seen = await socket.receive_until(phase="Running")
+        assert seen[-1]["data"]["progress"]["percent"] == 5
+
+
+async def test_a_broken_stream_ends_no_connection(caller: Caller, acme: Tenant, redis_admin: Redis) -> None:
+    job = await make_job(caller, "broken")
+    uid = await uid_of(caller, job)
+    key = names.progress_key(acme.name, uid)
+    await publish(redis_admin, acme.name, uid, progress(5))
+    await redis_admin.set(key, "no stream")
+    async with connect(caller) as socket:
+        await socket.send(op="subscribe", channel=f"job:{acme.name}/{job}")
+        answer = await socket.receive()
+        assert (answer["type"], answer["code"]) == ("error", "ProgressUnavailable")
+        await redis_admin.delete(key)
+        await publish(redis_admin, acme.name, uid, progress(7))
+        await socket.send(op="subscribe", channel=f"job:{acme.name}/{job}")
+        assert (await socket.receive())["data"]["progress"]["percent"] == 7
 
 
 async def test_board(caller: Caller, acme: Tenant) -> None:
@@ -174,7 +220,7 @@ async def test_many_channels_on_one_connection(caller: Caller, acme: Tenant, red
         await socket.send(op="unsubscribe", channel=f"job:{acme.name}/{jobs[0]}")
         assert (await socket.receive())["type"] == "unsubscribed"
         for job in jobs:
-            await publish(redis_admin, acme.name, job, progress(5))
+            await publish(redis_admin, acme.name, await uid_of(caller, job), progress(5))
         heard = {(await socket.receive())["channel"] for _ in range(2)}
         assert heard == {f"job:{acme.name}/{job}" for job in jobs[1:]}
         await socket.send(op="ping")
