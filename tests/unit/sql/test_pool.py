@@ -12,6 +12,8 @@ GOOD = ServerFacts(180006, "0.8.6", "dreamhub_api", superuser=False, bypasses_ro
     [
         (replace(GOOD, superuser=True), "sees past row security"),
         (replace(GOOD, bypasses_row_security=True), "sees past row security"),
+        (replace(GOOD, owns_objects=True), "REASSIGN OWNED BY"),
+        (replace(GOOD, reads_content=True), "revoke that grant or membership"),
         (replace(GOOD, version=150014), "PostgreSQL 15.14 has known faults"),
         (replace(GOOD, version=160009), "PostgreSQL 16.9 has known faults"),
         (replace(GOOD, version=170005), "PostgreSQL 17.5 has known faults"),

@@ -54,13 +54,30 @@ class ServerFacts:
     bypasses_row_security: bool
     unguarded_tables: tuple[str, ...]
     """Parents without forced row security."""
+    owns_objects: bool = False
+    """Owners see past grants, and may give them."""
+    reads_content: bool = False
+    """Whether the login, as itself, may touch chunks of a tenant."""
 
 
 def find_fault(facts: ServerFacts) -> str | None:
     """Why this server or login must not be used, with the next step; None when it is fine."""
-    major, minor = divmod(facts.version, 10_000)
+    return _fault_of_login(facts) or _fault_of_server(facts)
+
+
+def _fault_of_login(facts: ServerFacts) -> str | None:
+    login = f"the login {facts.login}"
     if facts.superuser or facts.bypasses_row_security:
-        return f"the login {facts.login} sees past row security; use one without SUPERUSER and BYPASSRLS"
+        return f"{login} sees past row security; use one without SUPERUSER and BYPASSRLS"
+    if facts.owns_objects:
+        return f"{login} owns objects; give them to dreamhub_owner (REASSIGN OWNED BY)"
+    if facts.reads_content:
+        return f"{login} may touch tenants' chunks without taking a role; revoke that grant or membership"
+    return None
+
+
+def _fault_of_server(facts: ServerFacts) -> str | None:
+    major, minor = divmod(facts.version, 10_000)
     if major < 16 or minor < POSTGRES_FIXED.get(major, 0):
         return f"PostgreSQL {major}.{minor} has known faults in row security; use 16.10, 17.6, 18 or later"
     if facts.pgvector is None:
@@ -83,6 +100,8 @@ async def fetch_facts(conn: Connection) -> ServerFacts:
         superuser=row["superuser"],
         bypasses_row_security=row["bypasses_row_security"],
         unguarded_tables=tuple(row["unguarded_tables"]),
+        owns_objects=row["owns_objects"],
+        reads_content=row["reads_content"],
     )
 
 
