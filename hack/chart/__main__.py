@@ -76,6 +76,11 @@ def _build_readme(chart: Path, programs: Path) -> str:
         return (copy / "README.md").read_text()
 
 
+def write_schema(chart: Path) -> None:
+    """Before anything is rendered: Helm refuses a new value that the schema does not know."""
+    (chart / "values.schema.json").write_text(build_schema((chart / "values.yaml").read_text()))
+
+
 def find_differences(files: Mapping[Path, str], root: Path) -> list[str]:
     """One sentence for each file that is not as it should be, stale copies included."""
     problems = [
@@ -105,6 +110,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is not as it should be")
     arguments = parser.parse_args()
     try:
+        if not arguments.check:
+            write_schema(ROOT / "charts/dreamhub")
         files = build_files(ROOT)
     except (ClusterError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)

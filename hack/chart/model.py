@@ -133,6 +133,7 @@ class Storage(Values):
 
 class Embedded(Placement):
     enabled: bool
+    existing_secret: str
     image: Image
     storage: Storage
     resources: Resources

@@ -9,7 +9,7 @@ so nothing else in the chart asks which of the two it is.
 
 {{- define "dreamhub.postgres.secret" -}}
 {{- if .Values.postgres.embedded.enabled }}
-{{- printf "%s-postgres" (include "dreamhub.fullname" .) }}
+{{- .Values.postgres.embedded.existingSecret | default (printf "%s-postgres" (include "dreamhub.fullname" .)) }}
 {{- else }}
 {{- required "postgres.external.existingSecret: name a Secret with the keys migrate-url, api-url and operator-url, or turn postgres.embedded on" .Values.postgres.external.existingSecret }}
 {{- end }}
@@ -25,7 +25,7 @@ so nothing else in the chart asks which of the two it is.
 
 {{- define "dreamhub.redis.secret" -}}
 {{- if .Values.redis.embedded.enabled }}
-{{- printf "%s-redis" (include "dreamhub.fullname" .) }}
+{{- .Values.redis.embedded.existingSecret | default (printf "%s-redis" (include "dreamhub.fullname" .)) }}
 {{- else }}
 {{- required "redis.external.existingSecret: name a Secret with the keys api-url and operator-url, or turn redis.embedded on" .Values.redis.external.existingSecret }}
 {{- end }}
@@ -41,7 +41,7 @@ so nothing else in the chart asks which of the two it is.
 
 {{- define "dreamhub.s3.secret" -}}
 {{- if .Values.s3.embedded.enabled }}
-{{- printf "%s-s3" (include "dreamhub.fullname" .) }}
+{{- .Values.s3.embedded.existingSecret | default (printf "%s-s3" (include "dreamhub.fullname" .)) }}
 {{- else }}
 {{- required "s3.external.existingSecret: name a Secret with the keys access-key and secret-key, or turn s3.embedded on" .Values.s3.external.existingSecret }}
 {{- end }}
@@ -119,7 +119,7 @@ so nothing else in the chart asks which of the two it is.
   value: /etc/dreamhub/models.yaml
 {{- end }}
 
-{{/* What a pod must be restarted for: its logins and the model list. */}}
-{{- define "dreamhub.connectionsChecksum" -}}
-checksum/connections: {{ printf "%s%s" (include "dreamhub.secretsData" .) (toJson .Values.models) | sha256sum }}
+{{/* What a pod must be restarted for: the model list, which is read once. Logins and keys are files that are reread. */}}
+{{- define "dreamhub.modelsChecksum" -}}
+checksum/models: {{ toJson .Values.models | sha256sum }}
 {{- end }}

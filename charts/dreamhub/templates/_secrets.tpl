@@ -42,8 +42,14 @@ every template, and every checksum, sees the same.
 {{- end }}
 {{- end }}
 
-{{- define "dreamhub.secretsData" -}}
-{{- if .Values.postgres.embedded.enabled }}{{ include "dreamhub.postgres.data" . }}{{ end }}
-{{- if .Values.redis.embedded.enabled }}{{ include "dreamhub.redis.data" . }}{{ end }}
-{{- if .Values.s3.embedded.enabled }}{{ include "dreamhub.s3.data" . }}{{ end }}
+{{/*
+(dict "root" $ "component" "postgres"): what an embedded server must be restarted for, since it reads its logins when it
+starts. A Secret of yours is looked up; it counts from the next upgrade on, or from a restart by hand.
+*/}}
+{{- define "dreamhub.embedded.loginsChecksum" -}}
+{{- with (index .root.Values .component).embedded.existingSecret }}
+{{- (lookup "v1" "Secret" $.root.Release.Namespace .).data | default dict | toJson | sha256sum }}
+{{- else }}
+{{- include (printf "dreamhub.%s.data" .component) .root | sha256sum }}
+{{- end }}
 {{- end }}

@@ -57,7 +57,7 @@ def test_what_is_mounted_exists(render: Render, case: str | None) -> None:
                 if secret := source.get("secret"):
                     wanted = secret.get("secretName") or secret["name"]
                     rendered = objects.get(("Secret", wanted))
-                    assert rendered or case == "external.yaml", f"{name} mounts {wanted}"
+                    assert rendered or case in {"external.yaml", "own-secrets.yaml"}, f"{name} mounts {wanted}"
                     if rendered:
                         assert {item["key"] for item in secret.get("items", ())} <= set(rendered["stringData"])
                 if config := source.get("configMap"):
@@ -204,3 +204,43 @@ def test_the_install_command_names_the_images_and_lets_the_user_win() -> None:
     assert "operator.image.tag=abc" in command
     assert "--reset-then-reuse-values" in command
     assert command.index("apiServer.service.nodePort=30080") < command.index("logLevel=DEBUG")
+
+
+def annotations_of(objects: Objects, kind: str, name: str) -> dict[str, str]:
+    found: dict[str, str] = objects[kind, name]["spec"]["template"]["metadata"]["annotations"]
+    return found
+
+
+def test_secrets_from_outside_replace_generated_ones(render: Render) -> None:
+    """Each of them, so that External Secrets or Vault can hold every login."""
+    objects = render("own-secrets.yaml")
+    assert [name for kind, name in objects if kind == "Secret"] == []
+    mounted = set()
+    for _, pod in pods(objects):
+        for volume in pod.get("volumes", ()):
+            for source in (volume, *volume.get("projected", {}).get("sources", ())):
+                if secret := source.get("secret"):
+                    mounted.add(secret.get("secretName") or secret["name"])
+    assert mounted == {"own-postgres", "own-redis", "own-s3", "own-model-keys"}
+
+
+def test_a_changed_secret_restarts_the_embedded_servers_and_no_service(render: Render) -> None:
+    """Services read their logins anew; generated passwords differ between two renderings without a cluster."""
+    first, second = render(None), render(None)
+    for name in SERVICES:
+        assert annotations_of(first, "Deployment", name) == annotations_of(second, "Deployment", name)
+    for part in ("postgres", "redis", "s3"):
+        name = f"dreamhub-{part}"
+        assert annotations_of(first, "StatefulSet", name) != annotations_of(second, "StatefulSet", name)
+
+
+@pytest.mark.parametrize("case", [None, *CASES])
+def test_secrets_are_files_that_follow_their_secret(render: Render, case: str | None) -> None:
+    """No value of a Secret in an environment variable, and no mount that would never be updated."""
+    for name, pod in pods(render(case)):
+        secret = {v["name"] for v in pod.get("volumes", ()) if "secret" in v or "projected" in v}
+        for container in (*pod.get("initContainers", ()), *pod["containers"]):
+            assert "envFrom" not in container, name
+            assert all("secretKeyRef" not in e.get("valueFrom", {}) for e in container.get("env", ())), name
+            mounts = [m for m in container.get("volumeMounts", ()) if m["name"] in secret]
+            assert all("subPath" not in mount for mount in mounts), name
