@@ -24,6 +24,9 @@ SUSPENDED_LABEL = f"{API_GROUP}/suspended"
 ADOPT_ANNOTATION = f"{API_GROUP}/adopt"
 """On a Tenant: the UID of a former Tenant of the same name whose namespace, documents and keys it takes over."""
 
+REQUEST_ANNOTATION = f"{API_GROUP}/request"
+"""On an IngestJob that was ordered under an Idempotency-Key: digests of the key and of the request."""
+
 WORKER_SERVICE_ACCOUNT = "worker"
 OWNER_SERVICE_ACCOUNT = "owner"
 """`kubectl -n dh-acme create token owner --audience dreamhub` logs in as the tenant."""
@@ -38,6 +41,9 @@ KEYS_SECRET = "dreamhub-tenant-keys"
 MASTER_KEYS_SECRET = "dreamhub-master-keys"
 """In the system namespace: `master-keys.json`, what wraps the tenants' data keys."""
 MASTER_KEYS_ENTRY = "master-keys.json"
+
+CANARY_TENANT = "dreamhub-canary"
+"""The Tenant that the operator makes for itself: what isolation probes attack. An admission policy reserves the name."""
 
 LoginSlot = Literal["a", "b"]
 """Of a tenant's two database logins one is in use; the other is the one before it, or the next."""

@@ -1,8 +1,16 @@
 """Jobs through HTTP: custom resources underneath, written by the API, their status by whoever plays the operator."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
+import pytest
+from redis.asyncio import Redis
+
+from dreamhub import names
+from dreamhub.errors import UnavailableError
 from dreamhub.ids import new_id
+from dreamhub_api.cluster import resources
 from tests.integration.api.platform import Caller, Cluster, Tenant, until
 
 INLINE = {"source": {"inline": {"name": "note.md", "text": "# Title\n\nSome text."}}}
@@ -133,6 +141,78 @@ async def test_failed_attempt_frees_its_key(caller: Caller) -> None:
     body = {"source": {"documents": {"ids": [new_id("doc")]}}}
     for _ in range(2):
         assert (await caller.call("POST", "/ingest-jobs", json=body, headers=headers))[1]["code"] == "DocumentNotFound"
+
+
+@pytest.fixture
+def lose_answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let the answers to the next creations be lost: the jobs are made, and the server hears nothing of it."""
+    plain = resources.Cluster.create_ingest_job
+
+    def lose(count: int) -> None:
+        left = count
+
+        async def create(self: resources.Cluster, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
+            nonlocal left
+            made = await plain(self, namespace, manifest)
+            if left > 0:
+                left -= 1
+                raise UnavailableError("the Kubernetes API server does not answer", code="KubernetesUnavailable")
+            return made
+
+        monkeypatch.setattr(resources.Cluster, "create_ingest_job", create)
+
+    return lose
+
+
+@pytest.mark.parametrize("body", [INLINE, {**INLINE, "name": "own"}], ids=["made-up name", "own name"])
+async def test_a_lost_answer_makes_no_second_job(
+    caller: Caller, lose_answers: Callable[[int], None], body: dict[str, Any]
+) -> None:
+    headers = {"Idempotency-Key": "lost"}
+    lose_answers(1)
+    status, problem = await caller.call("POST", "/ingest-jobs", json=body, headers=headers)
+    assert (status, problem["code"]) == (503, "KubernetesUnavailable")
+    status, problem = await caller.call("POST", "/ingest-jobs", json={**body, "force": True}, headers=headers)
+    assert (status, problem["code"]) == (422, "IdempotencyMismatch"), "the key is taken all the same"
+    status, job = await caller.call("POST", "/ingest-jobs", json=body, headers=headers)
+    assert status == 201
+    assert [item["name"] for item in (await caller.ok("GET", "/ingest-jobs"))["items"]] == [job["name"]]
+    again = await caller.full("POST", "/ingest-jobs", json=body, headers=headers)
+    assert (again[1]["name"], again[2]["Idempotency-Replayed"]) == (job["name"], "true")
+
+
+async def test_a_lost_record_makes_no_second_job(
+    caller: Caller, acme: Tenant, redis_admin: Redis, lose_answers: Callable[[int], None]
+) -> None:
+    """Redis has forgotten everything too: the job itself knows which request has made it."""
+    headers = {"Idempotency-Key": "lost-twice"}
+    lose_answers(1)
+    await caller.call("POST", "/ingest-jobs", json=INLINE, headers=headers)
+    for key in [key async for key in redis_admin.scan_iter(f"{names.redis_prefix(acme.name)}idem:*")]:
+        await redis_admin.delete(key)
+    status, problem = await caller.call("POST", "/ingest-jobs", json={**INLINE, "force": True}, headers=headers)
+    assert (status, problem["code"]) == (422, "IdempotencyMismatch")
+    assert (await caller.call("POST", "/ingest-jobs", json=INLINE, headers=headers))[0] == 201
+    assert len((await caller.ok("GET", "/ingest-jobs"))["items"]) == 1
+
+
+async def test_a_name_that_another_request_took_is_not_ours(caller: Caller) -> None:
+    body = {**INLINE, "name": "both"}
+    for headers in ({}, {"Idempotency-Key": "first"}):
+        await caller.call("POST", "/ingest-jobs", json=body, headers=headers)
+    status, problem = await caller.call("POST", "/ingest-jobs", json=body, headers={"Idempotency-Key": "second"})
+    assert (status, problem["code"]) == (409, "JobExists")
+
+
+async def test_requests_that_race_under_one_key_make_one_job(caller: Caller) -> None:
+    headers = {"Idempotency-Key": "race"}
+    answers = await asyncio.gather(
+        *(caller.call("POST", "/ingest-jobs", json=INLINE, headers=headers) for _ in range(8))
+    )
+    assert {status for status, _ in answers} <= {201, 409}
+    assert len({job["name"] for status, job in answers if status == 201}) == 1
+    assert {problem["code"] for status, problem in answers if status == 409} <= {"IdempotencyPending"}
+    assert len((await caller.ok("GET", "/ingest-jobs"))["items"]) == 1
 
 
 async def _job_with(caller: Caller, name: str, **fields: Any) -> Any:

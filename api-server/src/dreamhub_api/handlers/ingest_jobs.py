@@ -11,12 +11,12 @@ from dreamhub_client.models import IngestJobCreate
 
 async def create_ingest_job(call: Call[IngestJobCreate, NoQuery]) -> Reply:
     """Order the ingestion of uploaded documents or of a short text."""
+    attempt = attempt_of(call, hashlib.sha256(call.raw_body).digest())
 
     async def create() -> Created:
-        job = await call.services.jobs.create(call.tenant, call.body)
+        job = await call.services.jobs.create(call.tenant, call.body, attempt)
         return Created(job.name, 201)
 
-    attempt = attempt_of(call, hashlib.sha256(call.raw_body).digest())
     created = await call.services.idempotency.run(attempt, create)
     job = await call.services.jobs.get(call.tenant, created.ref)
     return Reply(created.status, job, replay_headers(created))

@@ -3,7 +3,9 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +17,12 @@ from dreamhub.crd.ingest_job import IngestJob as Resource
 from dreamhub.errors import ConflictError, DreamHubError, InvalidInputError, NotFoundError, UnavailableError
 from dreamhub.sql import documents as documents_sql
 from dreamhub.sql import runs
+from dreamhub.sql.quota import give_up_place, reserve_place
 from dreamhub.storage.progress import forget
 from dreamhub_api.cluster.resources import Cluster
 from dreamhub_api.cluster.watch_cache import WatchCache
 from dreamhub_api.services.documents import missing_document
+from dreamhub_api.services.idempotency import Attempt, other_request
 from dreamhub_api.services.sessions import Sessions
 from dreamhub_api.views import created_at, job_view, run_document_view
 from dreamhub_client.models import IngestJob, IngestJobCreate, IngestJobPage, JobDocumentPage, Task
@@ -37,21 +41,62 @@ class IngestJobsService:
         self._sessions = sessions
         self._redis = redis
 
-    async def create(self, tenant: str, wanted: IngestJobCreate) -> IngestJob:
-        """Raises NotFoundError for a document that is not there, ConflictError when the name is taken."""
+    async def create(self, tenant: str, wanted: IngestJobCreate, attempt: Attempt | None = None) -> IngestJob:
+        """With an attempt, what it made before is found again, even when nobody heard the answer.
+
+        Raises NotFoundError for a document that is not there, ConflictError when the name is taken, UnprocessableError
+        when the attempt's key has made another job.
+        """
         if wanted.source.documents is not None:
             await self._check_documents(tenant, wanted.source.documents.ids)
+        manifest = build_manifest(tenant, wanted, attempt)
         try:
-            item = await self._cluster.create_ingest_job(names.namespace(tenant), build_manifest(tenant, wanted))
-        except ConflictError as error:
-            raise ConflictError(
-                f"there is an ingest job named {wanted.name} already; choose another name", code="JobExists"
-            ) from error
+            async with self._place(tenant, manifest["metadata"]["name"]):
+                item = await self._create(tenant, manifest, attempt)
         except NotFoundError as error:
             raise UnavailableError(
                 f"tenant {tenant} is still being set up; try again", code="TenantNotReady"
             ) from error
         return job_view(self._take(item))
+
+    @asynccontextmanager
+    async def _place(self, tenant: str, name: str) -> AsyncIterator[None]:
+        """A place in the queue, taken before the job is created; given up when it certainly was not.
+
+        Where nobody knows, the place stays: the operator finds the job and takes it up, or finds none and releases it.
+        Raises QuotaExceededError when the queue is full.
+        """
+        async with self._sessions.open(tenant) as session:
+            reserved = await reserve_place(session.conn, name)
+        try:
+            yield
+        except UnavailableError:
+            raise
+        except DreamHubError:
+            if reserved:
+                await self._give_up(tenant, name)
+            raise
+
+    async def _give_up(self, tenant: str, name: str) -> None:
+        try:
+            async with self._sessions.open(tenant) as session:
+                await give_up_place(session.conn, name)
+        except DreamHubError as error:
+            _log.warning("a place in the queue is released later", tenant=tenant, error=error.message)
+
+    async def _create(self, tenant: str, manifest: dict[str, Any], attempt: Attempt | None) -> dict[str, Any]:
+        """Raises NotFoundError when the namespace, or a job that was in the way, is gone."""
+        namespace, name = names.namespace(tenant), manifest["metadata"]["name"]
+        try:
+            return await self._cluster.create_ingest_job(namespace, manifest)
+        except ConflictError as error:
+            taken = ConflictError(f"there is an ingest job named {name} already; choose another name", code="JobExists")
+            if attempt is None:
+                raise taken from error
+            found = await self._cluster.fetch_ingest_job(namespace, name)
+            if not is_made_by(found, attempt):
+                raise taken from error
+            return found
 
     async def page(self, tenant: str, cursor: str | None, limit: int) -> IngestJobPage:
         """Newest first."""
@@ -133,16 +178,38 @@ def missing_job() -> NotFoundError:
     return NotFoundError("there is no such ingest job", code="JobNotFound")
 
 
-def build_manifest(tenant: str, wanted: IngestJobCreate) -> dict[str, Any]:
-    """The custom resource. Without a name, Kubernetes makes one: two instances never make the same."""
-    name = {"name": wanted.name} if wanted.name else {"generateName": GENERATED_PREFIX}
+def build_manifest(tenant: str, wanted: IngestJobCreate, attempt: Attempt | None = None) -> dict[str, Any]:
+    """The custom resource. Without a name, the attempt's key makes one, the same at each repetition.
+
+    Without either, chance does: the name holds a place in the queue before Kubernetes hears of it.
+    """
+    metadata = {"namespace": names.namespace(tenant), "labels": {names.TENANT_LABEL: tenant}}
+    if attempt is not None:
+        metadata |= {"annotations": {names.REQUEST_ANNOTATION: f"{attempt.digest}.{attempt.fingerprint}"}}
+    if wanted.name:
+        metadata |= {"name": wanted.name}
+    elif attempt is not None:
+        metadata |= {"name": f"{GENERATED_PREFIX}{attempt.digest[:20]}"}
+    else:
+        metadata |= {"name": f"{GENERATED_PREFIX}{secrets.token_hex(8)}"}
     spec = wanted.model_dump(mode="json", by_alias=True, exclude={"name"}, exclude_none=True)
     return {
         "apiVersion": f"{names.API_GROUP}/{names.API_VERSION}",
         "kind": "IngestJob",
-        "metadata": {**name, "namespace": names.namespace(tenant), "labels": {names.TENANT_LABEL: tenant}},
+        "metadata": metadata,
         "spec": spec,
     }
+
+
+def is_made_by(item: dict[str, Any], attempt: Attempt) -> bool:
+    """Whether this very request has made the job, and it stands. Raises UnprocessableError for another request's."""
+    metadata = item["metadata"]
+    key, _, fingerprint = (metadata.get("annotations") or {}).get(names.REQUEST_ANNOTATION, "").partition(".")
+    if key != attempt.digest or metadata.get("deletionTimestamp") is not None:
+        return False
+    if fingerprint != attempt.fingerprint:
+        raise other_request()
+    return True
 
 
 def build_task(job: IngestJob, now: datetime) -> Task:
