@@ -14,7 +14,7 @@ import aiohttp
 from dreamhub.errors import ConflictError, DreamHubError, ForbiddenError, InvalidInputError, NotFoundError
 from dreamhub.errors import UnavailableError as ApiUnavailableError
 from dreamhub_operator.freshness import CLIENT_SECONDS, SERVER_SECONDS
-from dreamhub_operator.kinds import Kind, Manifest, kind_of
+from dreamhub_operator.kinds import SERVICE_ACCOUNT, Kind, Manifest, kind_of
 
 FIELD_MANAGER = "dreamhub-operator"
 REQUEST_SECONDS = 15.0
@@ -148,6 +148,13 @@ class Cluster:
         except NotFoundError:
             return False
         return True
+
+    async def create_token(self, account: str, namespace: str, audience: str, seconds: int) -> str:
+        """A token of a service account."""
+        spec = {"audiences": [audience], "expirationSeconds": seconds}
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        answer = await self._request("POST", SERVICE_ACCOUNT.path(account, namespace, "token"), request)
+        return str(answer["status"]["token"])
 
     async def fetch_username(self) -> str:
         """Who we are to the API server."""

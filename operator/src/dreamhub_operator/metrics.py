@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from dreamhub.errors import DreamHubError
 from dreamhub.telemetry.metrics import SECONDS
+from dreamhub_operator.isolation.metrics import IsolationMetrics
 from dreamhub_operator.kinds import resource_of
 
 
@@ -31,6 +32,9 @@ class Metrics:
             ["method", "resource"],
             registry=registry,
         )
+        self.tenants_reconciled = Gauge(
+            "dreamhub_tenants_reconciled", "Tenants that this process has looked at since it leads.", registry=registry
+        )
         self.foreign_objects = Gauge(
             "dreamhub_foreign_objects",
             "Objects of others in tenants' namespaces that widen what the operator's own keep closed.",
@@ -51,6 +55,7 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.isolation = IsolationMetrics(registry)
 
     def count_request(self, method: str, path: str) -> None:
         self.requests.labels(method, resource_of(path)).inc()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from aiohttp import web
 
@@ -48,5 +49,6 @@ class Probes:
         counts = Counter(job.status.phase for job in self.watched.ingest_jobs.values())
         for phase in PHASES:
             self.metrics.jobs.labels(phase).set(counts[phase])
+        self.metrics.isolation.show(self.watched.tenants.values(), datetime.now(UTC))
         body, content_type = render(self.metrics.registry, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})

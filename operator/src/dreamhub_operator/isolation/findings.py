@@ -25,18 +25,21 @@ class Round:
     """The value of the annotation that it answered."""
     ended: datetime
 
+    @property
+    def is_conclusive(self) -> bool:
+        return self.tally.verdict != "Inconclusive"
 
-def build_isolation(done: Round) -> IsolationStatus:
-    """What a round that proved something leaves in the status."""
-    tally = done.tally
-    return IsolationStatus(
-        checked_time=done.ended,
-        peer=done.peer,
-        probes=tally.probes,
-        failed=tally.failed,
-        first_failure=tally.detail[:_DETAIL_LENGTH] if tally.verdict == "Failed" else "",
-        request=done.request,
-    )
+    @property
+    def isolation(self) -> IsolationStatus:
+        """What it leaves in the status, when it proved something."""
+        return IsolationStatus(
+            checked_time=self.ended,
+            peer=self.peer,
+            probes=self.tally.probes,
+            failed=self.tally.failed,
+            first_failure=self.tally.detail[:_DETAIL_LENGTH] if self.tally.failed else "",
+            request=self.request,
+        )
 
 
 def build_finding(tenant: Tenant, done: Round | None, interval: timedelta, now: datetime) -> TenantCondition | None:
@@ -45,7 +48,7 @@ def build_finding(tenant: Tenant, done: Round | None, interval: timedelta, now: 
     A round that proved nothing takes nothing back: neither a leak, which only a complete round unsays, nor, as long as
     it is fresh, the proof of an earlier round.
     """
-    if done is not None and done.tally.verdict == "Verified":
+    if done is not None and done.tally.verdict == "Verified" and _is_fresh(done.isolation, interval, now):
         message = f"{done.tally.probes} attempts against and by Tenant {done.peer} were all refused"
         return _condition(tenant, "True", TenantReason.ISOLATION_VERIFIED, message, now)
     if done is not None and done.tally.verdict == "Failed":

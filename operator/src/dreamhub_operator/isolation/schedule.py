@@ -30,6 +30,8 @@ class History:
     tries: int = 0
     """Rounds in a row that proved nothing."""
     tried_at: datetime | None = None
+    request: str = ""
+    """The value of the annotation at the last of them."""
 
 
 def requested(tenant: Tenant) -> str:
@@ -42,7 +44,7 @@ def seconds_until_due(tenant: Tenant, history: History, interval: timedelta, now
 
 
 def _due(tenant: Tenant, history: History, interval: timedelta) -> datetime:
-    if history.tries and history.tried_at is not None:
+    if history.tries and history.tried_at is not None and history.request == requested(tenant):
         return history.tried_at + timedelta(seconds=retry_seconds(history.tries))
     checked = tenant.status.isolation
     if checked is None or checked.checked_time is None:
