@@ -20,6 +20,7 @@ from dreamhub.ids import new_id
 from dreamhub.llm.models import BUILTIN_EMBEDDING
 from dreamhub.sql.connections import Pool
 from dreamhub.sql.documents import NewUpload, register_upload
+from dreamhub.sql.logins import build_url, set_login
 from dreamhub.sql.migrate import load_migrations, migrate_up
 from dreamhub.sql.pool import PoolOptions, open_pool
 from dreamhub.sql.runs import fetch_run
@@ -122,9 +123,10 @@ async def open_environment() -> AsyncIterator[Environment]:
         await migrate_up(owner, load_migrations(MIGRATIONS), io.StringIO())
         await owner.close()
         operator = await asyncpg.connect(postgres.url("dreamhub_operator", password))
-        await provision_tenant(operator, login, build_scram_verifier(password))
+        await provision_tenant(operator, login)
+        await set_login(operator, login, "a", build_scram_verifier(password))
         await operator.close()
-        url = postgres.url(names.database_role(login), password)
+        url = build_url(f"127.0.0.1:{postgres.port}/dreamhub", login, "a", password)
         pool = await open_pool(url, PoolOptions(maximum=4))
         stores = Stores(Database(postgres, password), redis, settings)
         tenant = Tenant(login, url, DataKeys.generate(), pool)

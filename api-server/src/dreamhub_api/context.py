@@ -13,10 +13,9 @@ import aiohttp
 import structlog
 from redis.asyncio import Redis
 
-from dreamhub import names
 from dreamhub.crd.ingest_job import IngestJob
 from dreamhub.crd.tenant import Tenant
-from dreamhub.domain.keys import DataKeys
+from dreamhub.domain.envelope import MasterKeys
 from dreamhub.llm.models import load_models
 from dreamhub.secret_files import SecretWatch, secret_source
 from dreamhub.sql.connections import Pool
@@ -30,6 +29,7 @@ from dreamhub_api.auth.oidc import OidcRules, OidcVerifier
 from dreamhub_api.auth.token_review import TokenReviewVerifier
 from dreamhub_api.cluster import resources
 from dreamhub_api.cluster.kubernetes import KubernetesApi
+from dreamhub_api.cluster.tenant_keys import TenantKeys
 from dreamhub_api.cluster.watch_cache import WatchCache
 from dreamhub_api.hub.hub import Hub
 from dreamhub_api.metrics import Metrics, build_metrics
@@ -45,6 +45,7 @@ from dreamhub_api.services.search import SearchService
 from dreamhub_api.services.sessions import Sessions
 from dreamhub_api.services.tickets import TicketService
 from dreamhub_api.services.uploads import UploadService
+from dreamhub_api.services.usage import UsageService
 from dreamhub_api.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -56,8 +57,9 @@ class Caches:
 
     tenants: WatchCache[Tenant]
     jobs: WatchCache[IngestJob]
-    keys: WatchCache[dict[str, DataKeys]]
-    namespace: str
+    entries: WatchCache[dict[str, str]]
+    masters: WatchCache[MasterKeys]
+    keys: TenantKeys
 
     def find_tenant(self, name: str) -> Tenant | None:
         return self.tenants.get(("", name))
@@ -65,15 +67,12 @@ class Caches:
     def list_tenants(self) -> tuple[str, ...]:
         return tuple(self.tenants.namespace(""))
 
-    def find_keys(self, tenant: str) -> DataKeys | None:
-        return (self.keys.get((self.namespace, names.KEYS_SECRET)) or {}).get(tenant)
-
     def measure(self, metrics: Metrics) -> None:
-        for kind, cache in (("Tenant", self.tenants), ("IngestJob", self.jobs), ("Secret", self.keys)):
+        for kind, cache in (("Tenant", self.tenants), ("IngestJob", self.jobs), ("Secret", self.entries)):
             metrics.watch_age.labels(kind).set_function(cache.age_seconds)
 
     def synced(self) -> bool:
-        return self.tenants.synced and self.jobs.synced and self.keys.synced
+        return all(cache.synced for cache in (self.tenants, self.jobs, self.entries, self.masters))
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     await models.warm()
     metrics = build_metrics()
     caches.measure(metrics)
-    sessions = Sessions(stores.pool, caches.find_keys)
+    sessions = Sessions(stores.pool, caches.keys.find, caches.keys.reread)
     jobs = IngestJobsService(resources.Cluster(api), caches.jobs, sessions, stores.redis)
     search = SearchService(sessions, models, caches.find_tenant, metrics)
     wake_ups = await stack.enter_async_context(WakeUps(stores.redis))
@@ -111,6 +110,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         search=search,
         answers=AnswerService(search, models, caches.find_tenant),
         tickets=TicketService(stores.redis),
+        usage=UsageService(sessions, lambda namespace: caches.jobs.namespace(namespace).values()),
         idempotency=IdempotencyService(stores.redis),
         sessions=sessions,
         hub=hub,
@@ -125,13 +125,17 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
 
 
 def _open_caches(settings: Settings, api: KubernetesApi, stack: AsyncExitStack) -> Caches:
+    namespace = settings.system_namespace
+    entries = WatchCache(api, resources.tenant_keys(namespace))
+    masters = WatchCache(api, resources.master_keys(namespace))
     caches = Caches(
         tenants=WatchCache(api, resources.tenants()),
         jobs=WatchCache(api, resources.ingest_jobs()),
-        keys=WatchCache(api, resources.tenant_keys(settings.system_namespace)),
-        namespace=settings.system_namespace,
+        entries=entries,
+        masters=masters,
+        keys=TenantKeys(entries, masters, api, namespace),
     )
-    for cache in (caches.tenants, caches.jobs, caches.keys):
+    for cache in (caches.tenants, caches.jobs, caches.masters, caches.entries):
         _keep_running(cache.run(), stack)
     return caches
 

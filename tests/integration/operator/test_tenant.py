@@ -8,7 +8,10 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
+from dreamhub.domain.envelope import MasterKeys, is_wrapped
+from dreamhub.domain.key_ring import KeyRing
 from dreamhub.domain.keys import DataKeys
+from dreamhub_operator.desired.credentials import read_entry
 from tests.integration.operator.control_plane import Api
 from tests.integration.operator.deployment import (
     SYSTEM,
@@ -21,6 +24,7 @@ from tests.integration.operator.deployment import (
 )
 
 VAULT = f"/api/v1/namespaces/{SYSTEM}/secrets/dreamhub-tenant-keys"
+MASTERS = f"/api/v1/namespaces/{SYSTEM}/secrets/dreamhub-master-keys"
 
 
 def policies(tenant: str, name: str = "") -> str:
@@ -50,9 +54,10 @@ async def test_a_tenant_gets_everything_and_its_logins_work(api: Api, operator: 
     with pytest.raises(NoPermissionError):
         await client.hset("dh:{other}:job:x", "a", "b")
     await client.aclose()
-    vault = await api.ok("GET", VAULT)
-    assert base64.b64decode(vault["data"]["acme.json"]).decode() == logins["keys.json"]
-    assert DataKeys.parse(logins["keys.json"]).active
+    entry = read_entry(await api.ok("GET", VAULT), "acme.json") or ""
+    masters = MasterKeys.parse(read_entry(await api.ok("GET", MASTERS), "master-keys.json") or "")
+    assert is_wrapped(entry)
+    assert KeyRing.parse(masters.unwrap("acme", entry)).keys == DataKeys.parse(logins["keys.json"])
 
 
 async def test_owners_may_ingest_and_nothing_more(api: Api, operator: OperatorProcess) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from dreamhub.errors import InvalidInputError, NotFoundError, UnavailableError
 from dreamhub.sql.connections import Connection
-from dreamhub.sql.tenants import build_scram_verifier, count_documents, drop_tenant, fetch_tenants, provision_tenant
+from dreamhub.sql.tenants import count_documents, drop_tenant, fetch_tenants, provision_tenant
 from tests.integration.conftest import Database, NewTenant, TenantLogin
 from tests.integration.sql.support import connected
 
@@ -43,7 +43,7 @@ async def test_dropping_again_is_fine_and_the_name_is_free(
 ) -> None:
     await drop_tenant(operator_connection, tenant.tenant)
     await drop_tenant(operator_connection, tenant.tenant)
-    await provision_tenant(operator_connection, tenant.tenant, build_scram_verifier("again"))
+    await provision_tenant(operator_connection, tenant.tenant)
     assert await count_documents(operator_connection, tenant.tenant) == 0
 
 

@@ -6,6 +6,7 @@ import pytest
 from dreamhub.errors import InvalidInputError
 from dreamhub.sql import documents, ingest, landing, search
 from dreamhub.sql.connections import Connection
+from dreamhub.sql.logins import set_login
 from dreamhub.sql.tenants import build_scram_verifier, fetch_tenants, provision_tenant
 from tests.integration.conftest import Database, TenantLogin
 from tests.integration.sql.support import connected
@@ -13,18 +14,13 @@ from tests.integration.sql.support import connected
 VERIFIER = build_scram_verifier("secret")
 
 
-async def test_provisioning_again_keeps_everything(
-    operator_connection: Connection, database: Database, tenant: TenantLogin
-) -> None:
+async def test_provisioning_again_keeps_everything(operator_connection: Connection, tenant: TenantLogin) -> None:
     async with connected(tenant.url) as conn:
         await conn.execute("INSERT INTO term_counts (term, chunks) VALUES (1, 1)")
-        await provision_tenant(operator_connection, tenant.tenant, build_scram_verifier("changed"))
+        await provision_tenant(operator_connection, tenant.tenant)
         assert await conn.fetchval("SELECT chunks FROM term_counts") == 1
-    with pytest.raises(asyncpg.InvalidPasswordError):
-        async with connected(tenant.url):
-            pytest.fail("logged in")
-    async with connected(database.server.url(f"t_{tenant.tenant}", "changed")) as conn:
-        assert await conn.fetchval("SELECT 1") == 1
+    async with connected(tenant.url) as conn:
+        assert await conn.fetchval("SELECT chunks FROM term_counts") == 1
 
 
 async def test_provisioning_mends_a_lost_partition_and_grant(
@@ -33,8 +29,8 @@ async def test_provisioning_mends_a_lost_partition_and_grant(
     async with connected(database.server.superuser_url) as admin:
         await admin.execute(f'DROP TABLE "t_{tenant.tenant}".term_counts')
         await admin.execute(f'REVOKE ALL ON "t_{tenant.tenant}".chunks FROM "t_{tenant.tenant}"')
-    await provision_tenant(operator_connection, tenant.tenant, VERIFIER)
-    async with connected(database.server.url(f"t_{tenant.tenant}", "secret")) as conn:
+    await provision_tenant(operator_connection, tenant.tenant)
+    async with connected(tenant.url) as conn:
         assert await conn.fetchval("SELECT count(*) FROM term_counts") == 0
         assert await conn.fetchval("SELECT count(*) FROM chunks") == 0
 
@@ -42,21 +38,25 @@ async def test_provisioning_mends_a_lost_partition_and_grant(
 @pytest.mark.parametrize("name", ["", "Acme", "a_b", "-a", "a-", "a" * 41, "a\n", 'a"b', "a'b", "ünï"])
 async def test_bad_names_are_refused_inside_sql(operator_connection: Connection, name: str) -> None:
     with pytest.raises(InvalidInputError, match="not a tenant name"):
-        await provision_tenant(operator_connection, name, VERIFIER)
+        await provision_tenant(operator_connection, name)
 
 
 @pytest.mark.parametrize("verifier", ["", "plain password", "md5" + "0" * 32, VERIFIER + "'", VERIFIER + "\n"])
-async def test_only_verifiers_reach_the_role(operator_connection: Connection, verifier: str) -> None:
+async def test_only_verifiers_reach_the_role(
+    operator_connection: Connection, tenant: TenantLogin, verifier: str
+) -> None:
     with pytest.raises(InvalidInputError, match="not a SCRAM-SHA-256 verifier"):
-        await provision_tenant(operator_connection, "never-made", verifier)
-    assert "never-made" not in await fetch_tenants(operator_connection)
+        await set_login(operator_connection, tenant.tenant, "a", verifier)
+    async with connected(tenant.url) as conn:
+        assert await conn.fetchval("SELECT 1") == 1
 
 
 async def test_longest_and_hyphenated_names_work(operator_connection: Connection, database: Database) -> None:
     name = "a-" + "b" * 38
-    await provision_tenant(operator_connection, name, VERIFIER)
+    await provision_tenant(operator_connection, name)
+    await set_login(operator_connection, name, "b", VERIFIER)
     assert name in await fetch_tenants(operator_connection)
-    async with connected(database.server.url(f"t_{name}", "secret")) as conn:
+    async with connected(database.tenant_url(name, "b", "secret")) as conn:
         assert await conn.fetchval("SELECT count(*) FROM chunks") == 0
 
 
@@ -64,7 +64,9 @@ async def test_only_the_operator_provisions(database: Database, tenant: TenantLo
     for url in (database.url("dreamhub_api"), tenant.url):
         async with connected(url) as conn:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await conn.execute("SELECT dreamhub.provision_tenant($1, $2)", "mine", VERIFIER)
+                await conn.execute("SELECT dreamhub.provision_tenant($1)", "mine")
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await conn.execute("SELECT dreamhub.set_login($1, 'b', $2)", tenant.tenant, VERIFIER)
 
 
 async def test_definer_functions_pin_their_search_path(database: Database) -> None:
@@ -80,6 +82,18 @@ async def test_definer_functions_pin_their_search_path(database: Database) -> No
         "expire_login",
         "end_login",
         "count_sealed",
+        "count_rows",
+        "count_storage",
+        "count_tokens",
+        "check_settlement",
+        "guard_admissions",
+        "set_limits",
+        "admit_jobs",
+        "release_jobs",
+        "tenant_owner",
+        "claim_tenant",
+        "erase_tenant",
+        "release_tenant",
     }
     for row in rows:
         assert "search_path=pg_catalog, pg_temp" in row["proconfig"], row["proname"]
@@ -87,11 +101,13 @@ async def test_definer_functions_pin_their_search_path(database: Database) -> No
         assert not [entry for entry in entries if entry.startswith("=")], f"PUBLIC may call {row['proname']}"
 
 
-async def test_tenant_role_has_no_attribute_but_login(database: Database, tenant: TenantLogin) -> None:
+@pytest.mark.parametrize(("suffix", "wanted"), [("", set()), (".a", {"rolcanlogin"})])
+async def test_tenant_roles_have_no_attribute_but_login(
+    database: Database, tenant: TenantLogin, suffix: str, wanted: set[str]
+) -> None:
     async with connected(database.server.superuser_url) as conn:
-        row = await conn.fetchrow("SELECT * FROM pg_roles WHERE rolname = $1", f"t_{tenant.tenant}")
+        row = await conn.fetchrow("SELECT * FROM pg_roles WHERE rolname = $1", f"t_{tenant.tenant}{suffix}")
     assert row is not None
-    wanted = {"rolcanlogin"}
     flags = ("rolsuper", "rolinherit", "rolcreaterole", "rolcreatedb", "rolcanlogin", "rolreplication", "rolbypassrls")
     assert {flag for flag in flags if row[flag]} == wanted
 

@@ -7,7 +7,7 @@ import os
 import re
 
 from dreamhub.sql.connections import Connection
-from dreamhub.sql.tenants import build_scram_verifier, provision_tenant
+from dreamhub.sql.tenants import provision_tenant
 from tests.integration.conftest import MIGRATIONS, Database
 
 SNAPSHOT = MIGRATIONS / "schema.sql"
@@ -22,7 +22,7 @@ def normalise(dump: str) -> str:
 
 
 async def test_schema_equals_all_migrations(database: Database, operator_connection: Connection) -> None:
-    await provision_tenant(operator_connection, TENANT, build_scram_verifier("unused"))
+    await provision_tenant(operator_connection, TENANT)
     dump = database.server.run("pg_dump", "--schema-only", "-n", "dreamhub", "-n", f"t_{TENANT}")
     schema = normalise(dump)
     if os.environ.get("UPDATE_SNAPSHOTS"):

@@ -9,7 +9,7 @@ import pytest
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.migrate import load_migrations, migrate_up
 from dreamhub.sql.schema import SCHEMA_HEAD
-from dreamhub.sql.tenants import build_scram_verifier, provision_tenant
+from dreamhub.sql.tenants import provision_tenant
 from tests.integration.conftest import MIGRATIONS, Database, NewTenant, TenantLogin
 from tests.integration.sql.support import connected
 
@@ -47,7 +47,7 @@ async def test_no_advisory_lock_holds_up_provisioning_or_a_release(
         await holder.execute("SELECT pg_advisory_lock(hashtextextended('dreamhub.migrations', 0))")
         async with asyncio.timeout(60):
             login = await new_tenant()
-            await provision_tenant(operator_connection, login.tenant, build_scram_verifier("again"))
+            await provision_tenant(operator_connection, login.tenant)
             assert await migrate_up(owner, load_migrations(MIGRATIONS), io.StringIO()) == SCHEMA_HEAD
 
 
@@ -58,8 +58,7 @@ async def test_provisioning_is_one_at_a_time(
         transaction = owner.transaction()
         await transaction.start()
         await owner.execute("SELECT dreamhub.serialize_provisioning()")
-        verifier = build_scram_verifier("again")
-        waiting = asyncio.create_task(provision_tenant(operator_connection, tenant.tenant, verifier))
+        waiting = asyncio.create_task(provision_tenant(operator_connection, tenant.tenant))
         async with asyncio.timeout(30):
             while not await owner.fetchval(
                 "SELECT count(*) FROM pg_locks WHERE relation = 'dreamhub.provisioning'::regclass AND NOT granted"

@@ -1,7 +1,6 @@
 """The watch cache against an API server that does what the test says, and refusals as our errors."""
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -9,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from dreamhub.domain.keys import DataKeys
 from dreamhub.errors import UnavailableError
 from dreamhub_api.cluster.kubernetes import Object, WatchExpiredError, error_of
-from dreamhub_api.cluster.resources import parse_ingest_job, parse_tenant_keys
+from dreamhub_api.cluster.resources import parse_ingest_job
 from dreamhub_api.cluster.watch_cache import Source, WatchCache
 
 
@@ -148,15 +146,3 @@ def test_inline_text_is_not_kept() -> None:
     job = parse_ingest_job({"metadata": {"name": "a"}, "spec": spec})
     assert "secret" not in job.model_dump_json()
     assert spec["source"]["inline"]["text"] == "secret"
-
-
-def test_unreadable_keys_lock_out_their_tenant_only() -> None:
-    keys = DataKeys.generate()
-    data = {
-        "acme.json": base64.b64encode(keys.dump().encode()).decode(),
-        "broken.json": base64.b64encode(b"{}").decode(),
-        "worse.json": "!!",
-        "README": "",
-    }
-    assert parse_tenant_keys({"data": data}) == {"acme": keys}
-    assert parse_tenant_keys({}) == {}

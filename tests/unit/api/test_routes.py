@@ -95,4 +95,7 @@ def test_role_is_the_least_that_works() -> None:
         *(("ingestjobs", verb) for verb in ("get", "list", "watch", "create", "delete")),
     }
     (secrets,) = roles["Role"]
-    assert (secrets["resourceNames"], secrets["verbs"]) == (["dreamhub-tenant-keys"], ["get", "watch"])
+    assert (secrets["resourceNames"], secrets["verbs"]) == (
+        ["dreamhub-tenant-keys", "dreamhub-master-keys"],
+        ["get", "watch"],
+    )

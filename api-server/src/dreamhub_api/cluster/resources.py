@@ -9,7 +9,7 @@ import structlog
 from dreamhub import names
 from dreamhub.crd.ingest_job import IngestJob
 from dreamhub.crd.tenant import Tenant
-from dreamhub.domain.keys import DataKeys
+from dreamhub.domain.envelope import MasterKeys
 from dreamhub.errors import InvalidInputError
 from dreamhub_api.auth.token_review import Review
 from dreamhub_api.cluster.kubernetes import KubernetesApi, Object
@@ -29,14 +29,20 @@ def ingest_jobs() -> Source[IngestJob]:
     return Source(f"{_GROUP}/ingestjobs", parse_ingest_job)
 
 
-def tenant_keys(namespace: str) -> Source[dict[str, DataKeys]]:
-    """The one Secret with every tenant's data keys, by tenant."""
-    return Source(
-        f"/api/v1/namespaces/{namespace}/secrets",
-        parse_tenant_keys,
-        field_selector=f"metadata.name={names.KEYS_SECRET}",
-        lists=False,
-    )
+def secret_path(namespace: str, name: str = "") -> str:
+    return f"/api/v1/namespaces/{namespace}/secrets/{name}".rstrip("/")
+
+
+def tenant_keys(namespace: str) -> Source[dict[str, str]]:
+    """The one Secret with every tenant's data keys, by tenant, as they are kept: wrapped."""
+    selector = f"metadata.name={names.KEYS_SECRET}"
+    return Source(secret_path(namespace), parse_tenant_keys, field_selector=selector, lists=False)
+
+
+def master_keys(namespace: str) -> Source[MasterKeys]:
+    """What wraps them."""
+    selector = f"metadata.name={names.MASTER_KEYS_SECRET}"
+    return Source(secret_path(namespace), parse_master_keys, field_selector=selector, lists=False)
 
 
 def parse_ingest_job(item: Object) -> IngestJob:
@@ -49,17 +55,26 @@ def parse_ingest_job(item: Object) -> IngestJob:
     return IngestJob.model_validate({**item, "spec": {**spec, "source": source}})
 
 
-def parse_tenant_keys(item: Object) -> dict[str, DataKeys]:
-    """Keys that cannot be read lock out their tenant only."""
+def parse_tenant_keys(item: Object) -> dict[str, str]:
+    """Entries that are no text lock out their tenant only."""
     found = {}
     for entry, value in (item.get("data") or {}).items():
         if not entry.endswith(_KEYS_SUFFIX):
             continue
         try:
-            found[entry.removesuffix(_KEYS_SUFFIX)] = DataKeys.parse(base64.b64decode(value, validate=True).decode())
-        except (binascii.Error, UnicodeDecodeError, InvalidInputError):
-            _log.error("a tenant's data keys cannot be read", entry=entry, secret=names.KEYS_SECRET)
+            found[entry.removesuffix(_KEYS_SUFFIX)] = base64.b64decode(value, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            _log.error("a tenant's data keys are no text", entry=entry, secret=names.KEYS_SECRET)
     return found
+
+
+def parse_master_keys(item: Object) -> MasterKeys:
+    """Raises ValueError, which never quotes the text: the keys that were read before serve on."""
+    try:
+        text = base64.b64decode((item.get("data") or {})[names.MASTER_KEYS_ENTRY], validate=True).decode()
+        return MasterKeys.parse(text)
+    except (KeyError, InvalidInputError, binascii.Error, UnicodeDecodeError):
+        raise ValueError(f"the Secret {names.MASTER_KEYS_SECRET} holds no master keys") from None
 
 
 class Cluster:

@@ -22,12 +22,25 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from dreamhub.errors import BugError, InvalidInputError
+from dreamhub.errors import BugError, InvalidInputError, UnavailableError
 
 Purpose = Literal["name", "tag", "content", "term"]
 
 _BYTES = 32
 _NONCE = 12
+
+
+def key_header(name: str) -> bytes:
+    """What every ciphertext under this key begins with, and none under another."""
+    return bytes((len(name.encode()),)) + name.encode()
+
+
+def name_key(sealed: bytes) -> str:
+    """The id of the key that a ciphertext names. Raises BugError when it is cut off."""
+    start = 1 + sealed[0] if sealed else 0
+    if not 1 < start < len(sealed):
+        raise BugError("a ciphertext is cut off", code="DataKeyMismatch")
+    return sealed[1:start].decode(errors="replace")
 
 
 def _derive(secret: bytes, purpose: str) -> bytes:
@@ -89,20 +102,31 @@ class DataKeys:
 
         Nonces are random: a key is good for 2^32 messages, then rotate.
         """
-        name = self.active.encode()
         nonce = os.urandom(_NONCE)
-        return bytes((len(name),)) + name + nonce + self._ciphers[self.active].encrypt(nonce, plain, aad)
+        return key_header(self.active) + nonce + self._ciphers[self.active].encrypt(nonce, plain, aad)
 
     def decrypt(self, sealed: bytes, aad: bytes) -> bytes:
-        """The plain bytes. Raises BugError when key, bytes or `aad` do not fit."""
-        start = 1 + sealed[0] if sealed else 0
-        cipher = self._ciphers.get(sealed[1:start].decode(errors="replace"))
+        """The plain bytes. Raises BugError when key, bytes or `aad` do not fit.
+
+        Raises UnavailableError `DataKeyMissing` for a key that is not among these: a rotation may have brought it
+        since they were read.
+        """
+        name = name_key(sealed)
+        cipher = self._ciphers.get(name)
         if cipher is None:
-            raise BugError("a ciphertext names a data key that the tenant does not have", code="DataKeyMissing")
+            raise UnavailableError(
+                f"data key {name} of the tenant is not known here; the next try reads the keys again",
+                code="DataKeyMissing",
+            )
+        start = 1 + sealed[0]
         try:
             return cipher.decrypt(sealed[start : start + _NONCE], sealed[start + _NONCE :], aad)
         except (InvalidTag, ValueError) as error:
             raise BugError("a ciphertext does not fit its row or its key", code="DataKeyMismatch") from error
+
+    def reseal(self, sealed: bytes, aad: bytes) -> bytes:
+        """The same plain bytes under the active key. Raises as `decrypt`."""
+        return self.encrypt(self.decrypt(sealed, aad), aad)
 
     def blind(self, purpose: Purpose, value: bytes) -> bytes:
         """A keyed 16-byte hash: equal values are found by equality, nothing else is learned without the key."""

@@ -25,23 +25,27 @@ class Body:
     text: str
 
 
+def document_identity(document_id: str) -> bytes:
+    return f"document:{document_id}".encode()
+
+
 def seal_meta(keys: DataKeys, document_id: str, meta: Meta) -> bytes:
     plain = json.dumps({"name": meta.name, "tags": meta.tags}, ensure_ascii=False).encode(errors="surrogatepass")
-    return keys.encrypt(plain, f"document:{document_id}".encode())
+    return keys.encrypt(plain, document_identity(document_id))
 
 
 def open_meta(keys: DataKeys, document_id: str, sealed: bytes) -> Meta:
-    content = json.loads(keys.decrypt(sealed, f"document:{document_id}".encode()))
+    content = json.loads(keys.decrypt(sealed, document_identity(document_id)))
     return Meta(content["name"], tuple(content["tags"]))
 
 
 def seal_body(keys: DataKeys, landing: uuid.UUID, ordinal: int, body: Body) -> bytes:
     plain = json.dumps([body.title, body.heading_path, body.text], ensure_ascii=False).encode(errors="surrogatepass")
-    return keys.encrypt(plain, _chunk_identity(landing, ordinal))
+    return keys.encrypt(plain, chunk_identity(landing, ordinal))
 
 
 def open_body(keys: DataKeys, landing: uuid.UUID, ordinal: int, sealed: bytes) -> Body:
-    title, heading_path, text = json.loads(keys.decrypt(sealed, _chunk_identity(landing, ordinal)))
+    title, heading_path, text = json.loads(keys.decrypt(sealed, chunk_identity(landing, ordinal)))
     return Body(title, tuple(heading_path), text)
 
 
@@ -54,5 +58,5 @@ def blind_tags(keys: DataKeys, tags: tuple[str, ...]) -> list[bytes]:
     return [keys.blind("tag", tag.encode()) for tag in dict.fromkeys(tags)]
 
 
-def _chunk_identity(landing: uuid.UUID, ordinal: int) -> bytes:
+def chunk_identity(landing: uuid.UUID, ordinal: int) -> bytes:
     return f"chunk:{landing}:{ordinal}".encode()

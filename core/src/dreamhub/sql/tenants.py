@@ -4,6 +4,8 @@ import base64
 import hashlib
 import hmac
 import os
+from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 
@@ -13,6 +15,18 @@ from dreamhub.sql.connections import Connection
 from dreamhub.sql.queries import load_queries
 
 _SQL = load_queries("tenants")
+
+COUNT_SECONDS = 600.0
+"""Counting looks at every row of the tenant."""
+
+
+@dataclass(frozen=True, slots=True)
+class RekeyRun:
+    """How far a tenant's rows have come under a data key."""
+
+    total: int
+    done: int
+    finished_at: datetime | None
 
 
 def build_scram_verifier(password: str, *, salt: bytes | None = None, iterations: int = 4096) -> str:
@@ -31,13 +45,13 @@ def build_scram_verifier(password: str, *, salt: bytes | None = None, iterations
     return f"SCRAM-SHA-256${iterations}:{encoded[0]}${encoded[1]}:{encoded[2]}"
 
 
-async def provision_tenant(conn: Connection, tenant: str, verifier: str) -> None:
-    """Make or complete role, schema, partitions and grants, and set the login's verifier. Idempotent.
+async def provision_tenant(conn: Connection, tenant: str) -> None:
+    """Make or complete role, schema, partitions and grants. Idempotent. Nobody logs in yet: see `dreamhub.sql.logins`.
 
-    Raises InvalidInputError for a bad name or something that is no verifier (the database decides, whoever calls).
+    Raises InvalidInputError for a bad name (the database decides, whoever calls).
     """
     try:
-        await conn.execute(_SQL["provision_tenant"], tenant, verifier)
+        await conn.execute(_SQL["provision_tenant"], tenant)
     except asyncpg.InvalidParameterValueError as error:
         raise InvalidInputError(f"the tenant was not provisioned: {error}") from error
 
@@ -72,3 +86,22 @@ async def fetch_tenants(conn: Connection) -> frozenset[str]:
     """Tenants that have a schema: what the operator compares with its Tenant resources."""
     rows = await conn.fetch(_SQL["fetch_tenants"])
     return frozenset(row["tenant"] for row in rows)
+
+
+async def count_sealed(conn: Connection, tenant: str, key_id: str) -> int:
+    """Rows that this data key has encrypted. It may be taken away when there are none, whatever the tenant says."""
+    counted: int = await conn.fetchval(_SQL["count_sealed"], tenant, key_id, timeout=COUNT_SECONDS)
+    return counted
+
+
+async def fetch_rekey_run(conn: Connection, tenant: str, key_id: str) -> RekeyRun | None:
+    """None before the first row is looked at. Raises NotFoundError when the tenant has no tables."""
+    absent = NotFoundError(f"tenant {tenant} has no tables yet", code="TenantNotFound")
+    if not names.is_tenant_name(tenant):
+        raise absent
+    sql = _SQL["fetch_rekey_run"].format(schema=f'"{names.database_role(tenant)}"')
+    try:
+        row = await conn.fetchrow(sql, key_id)
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+        raise absent from error
+    return RekeyRun(row["total"], row["done"], row["finished_at"]) if row is not None else None

@@ -1,0 +1,1 @@
+"""When logins and keys are replaced, and in which steps."""
