@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from dreamhub.crd.tenant import IsolationStatus, Tenant, TenantCondition, TenantReason
 from dreamhub.domain.conditions import Status
 from dreamhub_operator.isolation.outcome import Tally
+from dreamhub_operator.isolation.schedule import REQUEST_ANNOTATION
 
 CONDITION = "IsolationVerified"
 FRESH_INTERVALS = 2
@@ -52,7 +53,7 @@ def build_finding(tenant: Tenant, done: Round | None, interval: timedelta, now: 
         message = f"{done.tally.probes} attempts against and by Tenant {done.peer} were all refused"
         return _condition(tenant, "True", TenantReason.ISOLATION_VERIFIED, message, now)
     if done is not None and done.tally.verdict == "Failed":
-        return _condition(tenant, "False", TenantReason.PROBE_FAILED, _failed(done.tally), now)
+        return _condition(tenant, "False", TenantReason.PROBE_FAILED, _failed(tenant, done.tally), now)
     known = tenant.status.isolation
     if known is not None and (known.failed or _is_fresh(known, interval, now)):
         return None
@@ -71,11 +72,11 @@ def _is_fresh(known: IsolationStatus, interval: timedelta, now: datetime) -> boo
     return known.checked_time is not None and now - known.checked_time <= FRESH_INTERVALS * interval
 
 
-def _failed(tally: Tally) -> str:
+def _failed(tenant: Tenant, tally: Tally) -> str:
     return (
         f"{tally.failed} of {tally.probes} attempts got through a wall; new IngestJobs wait until none does. "
         f"The first: {tally.detail[:_DETAIL_LENGTH]}. Mend it, then ask for another look: "
-        "kubectl annotate tenant NAME dreamhub.dev/verify-isolation=again --overwrite"
+        f"kubectl annotate tenant {tenant.metadata.name} {REQUEST_ANNOTATION}=again --overwrite"
     )
 
 
