@@ -98,6 +98,8 @@ class Route(Generic[B, Q]):
     body: type[B]
     body_kind: BodyKind = "none"
     idempotent_by_key: bool = False
+    begins_work: bool = False
+    """Refused while the tenant is suspended."""
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ from aiohttp import hdrs, web
 from pydantic import ValidationError
 
 from dreamhub.errors import InvalidInputError, UnsupportedTypeError
+from dreamhub.sql.refusals import suspended
 from dreamhub_api.auth.principal import require
 from dreamhub_api.calls import B, Call, Q, Reply, Route
 from dreamhub_api.problems import from_validation
@@ -27,6 +28,8 @@ def bind(route: Route[Any, Any]) -> Any:
         principal = await services.authenticator.authenticate(request.headers.get(hdrs.AUTHORIZATION))
         request[TENANT] = principal.tenant
         require(principal, route.scope)
+        if route.begins_work:
+            refuse_suspended(services, principal.tenant)
         raw = await _read_json(request) if route.body_kind == "json" else b""
         call = Call(
             services=services,
@@ -41,6 +44,13 @@ def bind(route: Route[Any, Any]) -> Any:
         return reply if isinstance(reply, web.StreamResponse) else respond(reply)
 
     return handle
+
+
+def refuse_suspended(services: Services, tenant: str) -> None:
+    """Before any byte is taken. The database refuses too, whoever asks."""
+    resource = services.find_tenant(tenant)
+    if resource is not None and resource.spec.suspend:
+        raise suspended()
 
 
 def respond(reply: Reply) -> web.Response:

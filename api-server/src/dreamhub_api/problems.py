@@ -1,12 +1,14 @@
 """The one table from our errors to HTTP: what a caller sees of each, as an RFC 9457 problem document."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from aiohttp import web
 from pydantic import ValidationError
 
 from dreamhub.errors import (
+    CapacityExceededError,
     ConflictError,
     DreamHubError,
     FencedError,
@@ -14,6 +16,7 @@ from dreamhub.errors import (
     InvalidInputError,
     LimitExceededError,
     NotFoundError,
+    QuotaExceededError,
     TooLargeError,
     TransientError,
     UnauthenticatedError,
@@ -35,6 +38,7 @@ STATUS_BY_ERROR: dict[type[DreamHubError], int] = {
     TooLargeError: 413,
     UnsupportedTypeError: 415,
     LimitExceededError: 429,
+    CapacityExceededError: 403,
     UserError: 400,
     UnavailableError: 503,
     FencedError: 409,
@@ -103,6 +107,10 @@ def describe(error: Exception, request: RequestIdentity) -> Problem:
         return problem.model_copy(update={"errors": error.errors})
     if isinstance(error, UploadTooLargeError):
         return problem.model_copy(update={"limit": error.limit})
+    if isinstance(error, QuotaExceededError):
+        return problem.model_copy(
+            update={field.name: getattr(error.figures, field.name) for field in fields(error.figures)}
+        )
     return problem
 
 
@@ -120,8 +128,9 @@ def _build(request: RequestIdentity, status: int, code: str, detail: str) -> Pro
 
 def headers_of(error: Exception) -> dict[str, str]:
     """What goes beside the problem: when to come back, how to log in, which methods exist."""
-    if isinstance(error, LimitExceededError) and error.retry_after_seconds is not None:
-        return {"Retry-After": str(error.retry_after_seconds)}
+    if isinstance(error, LimitExceededError):
+        seconds = _seconds_to_wait(error)
+        return {} if seconds is None else {"Retry-After": str(seconds)}
     if isinstance(error, UnauthenticatedError):
         return {"WWW-Authenticate": 'Bearer realm="dreamhub"'}
     if isinstance(error, TransientError):
@@ -129,6 +138,12 @@ def headers_of(error: Exception) -> dict[str, str]:
     if isinstance(error, web.HTTPMethodNotAllowed):
         return {"Allow": ", ".join(sorted(error.allowed_methods))}
     return {}
+
+
+def _seconds_to_wait(error: LimitExceededError) -> int | None:
+    if isinstance(error, QuotaExceededError):
+        return error.seconds_to_wait(datetime.now(UTC))
+    return error.retry_after_seconds
 
 
 def problem_response(error: Exception, request: RequestIdentity) -> web.Response:

@@ -19,6 +19,15 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         "GET", "/tenants/self", tenants.get_own_tenant, "read", _one(models.TenantSelf, "The tenant."), NoQuery, NoBody
     ),
     Route(
+        "GET",
+        "/usage",
+        tenants.get_usage,
+        "read",
+        _one(models.Usage, "Limits and usage."),
+        NoQuery,
+        NoBody,
+    ),
+    Route(
         "POST",
         "/ws-tickets",
         tenants.create_ws_ticket,
@@ -40,6 +49,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         NoBody,
         body_kind="upload",
         idempotent_by_key=True,
+        begins_work=True,
     ),
     Route(
         "GET",
@@ -97,6 +107,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         models.IngestJobCreate,
         body_kind="json",
         idempotent_by_key=True,
+        begins_work=True,
     ),
     Route(
         "GET",

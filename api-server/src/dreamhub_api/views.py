@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from dreamhub.crd.ingest_job import IngestError, IngestJobStatus, IngestProgress
 from dreamhub.crd.ingest_job import IngestJob as IngestJobResource
+from dreamhub.crd.tenant import Usage as StatusUsage
 from dreamhub.domain.progress import DocumentError, Progress
 from dreamhub.sql import documents as sql
 from dreamhub.sql.ingest import RunDocument
@@ -24,6 +25,7 @@ from dreamhub_client.models import (
     JobSourceView,
     JobTiming,
     Stage,
+    TenantUsage,
 )
 
 STAGE_BY_REASON: dict[str, Stage] = {
@@ -145,6 +147,10 @@ def live_progress(live: Progress) -> JobProgress:
         eta_seconds=live.eta_seconds,
         timing=JobTiming.model_validate(live.timing, from_attributes=True),
     )
+
+
+def usage_view(usage: StatusUsage | None) -> TenantUsage | None:
+    return None if usage is None else TenantUsage.model_validate(usage, from_attributes=True)
 
 
 def live_error(error: DocumentError) -> JobError:

@@ -31,6 +31,7 @@ from dreamhub_client.models import (
     SearchResponse,
     Task,
     TenantSelf,
+    Usage,
     WsTicket,
 )
 from dreamhub_client.retry import RetryPolicy
@@ -59,6 +60,10 @@ class Client:
         """The caller's tenant, and what the caller may do in it."""
         self._tenant = await self._transport.read(Call("GET", f"{API_PREFIX}/tenants/self"), TenantSelf)
         return self._tenant
+
+    async def fetch_usage(self) -> Usage:
+        """What the tenant holds and has used, and the limits of its plan."""
+        return await self._transport.read(Call("GET", f"{API_PREFIX}/usage"), Usage)
 
     # Documents
 

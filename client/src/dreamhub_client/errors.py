@@ -9,11 +9,12 @@
         ├── BadRequestError         400, 422
         ├── UnauthenticatedError    401
         ├── ForbiddenError          403
+        ├── SuspendedError          403 TenantSuspended
         ├── NotFoundError           404
         ├── ConflictError           409
         ├── TooLargeError           413
         ├── UnsupportedTypeError    415
-        ├── LimitExceededError      429
+        ├── LimitExceededError      429, and 403 QuotaExceeded: the figures are in `problem`
         └── ServerError             5xx
 
 Programs match on the class and on `code`; the message is a sentence for people: what, why and the next step.
@@ -81,6 +82,10 @@ class ForbiddenError(ApiError):
     pass
 
 
+class SuspendedError(ApiError):
+    pass
+
+
 class NotFoundError(ApiError):
     pass
 
@@ -117,6 +122,12 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     429: LimitExceededError,
 }
 
+_BY_CODE: dict[str, type[ApiError]] = {
+    "QuotaExceeded": LimitExceededError,
+    "TenantSuspended": SuspendedError,
+}
+"""Where the status alone would mislead."""
+
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds of a Retry-After header. The API sends seconds; a date, which proxies may send, counts as absent."""
@@ -140,4 +151,5 @@ def error_from_answer(status: int, headers: Mapping[str, str], body: bytes, url:
 
 def api_error(problem: Problem, *, retry_after: float | None = None) -> ApiError:
     fallback = ServerError if problem.status >= 500 else BadRequestError
-    return _BY_STATUS.get(problem.status, fallback)(problem, retry_after=retry_after)
+    kind = _BY_CODE.get(problem.code) or _BY_STATUS.get(problem.status, fallback)
+    return kind(problem, retry_after=retry_after)

@@ -28,6 +28,8 @@ VersionState = Literal["uploaded", "landing", "active", "failed"]
 JobPhase = Literal["Pending", "Running", "Succeeded", "Failed"]
 Stage = Literal["Starting", "Fetching", "Extracting", "Chunking", "Embedding", "Storing", "Finished"]
 Scope = Literal["read", "write"]
+QuotaName = Literal["documents", "chunks", "storage", "tokensPerDay", "tokensPerMonth", "queuedJobs", "concurrentJobs"]
+Purpose = Literal["ingest", "search", "answer"]
 
 FINISHED_PHASES: frozenset[str] = frozenset({"Succeeded", "Failed"})
 
@@ -67,6 +69,14 @@ class Problem(Wire):
     errors: tuple[FieldError, ...] = ()
     limit: int | None = None
     """The limit that was crossed, in its own unit (bytes for an upload), where there is one."""
+    quota: QuotaName | None = None
+    """Of `QuotaExceeded`, as are the next three: which field of the tenant's plan the limit is."""
+    used: int | None = None
+    """Before this request."""
+    requested: int | None = None
+    """How much more it needed."""
+    resets_at: AwareDatetime | None = None
+    """When usage starts again at nothing; None when only the tenant itself can make room."""
 
 
 # Tenants and logins
@@ -75,6 +85,19 @@ class Problem(Wire):
 class TenantModels(Wire):
     embedding: str
     chat: str
+
+
+class TenantUsage(Wire):
+    """As the platform last looked; `GET /usage` has the figures of now, and the limits."""
+
+    documents: int
+    chunks: int
+    storage_bytes: int
+    tokens_today: int
+    tokens_month: int
+    running_jobs: int
+    queued_jobs: int
+    observed_time: AwareDatetime | None = None
 
 
 class TenantSelf(Wire):
@@ -88,6 +111,39 @@ class TenantSelf(Wire):
     subject: str
     """Who the token says the caller is: an OIDC subject or a service account's full name."""
     scopes: tuple[Scope, ...]
+    usage: TenantUsage | None = None
+    """None until the platform has looked for the first time."""
+
+
+class QuotaUse(Wire):
+    """One quota of the plan. Storage is in bytes; the two of jobs count those that wait or run, and those that run."""
+
+    quota: QuotaName
+    used: int
+    limit: int | None = None
+    """None is no limit."""
+    resets_at: AwareDatetime | None = None
+    """Of tokens: when `used` starts again at nothing."""
+
+
+class TokenUse(Wire):
+    """What one model was used for since midnight and since the first of the month, UTC."""
+
+    model: str
+    purpose: Purpose
+    today: int
+    month: int
+
+
+class Usage(Wire):
+    """What the tenant holds and has used, and the limits of its plan."""
+
+    suspended: bool
+    """New documents and new ingest jobs are refused; everything else goes on."""
+    quotas: tuple[QuotaUse, ...]
+    """Each once."""
+    tokens: tuple[TokenUse, ...] = ()
+    """Of this month, the largest first."""
 
 
 class WsTicket(Wire):

@@ -22,7 +22,7 @@ async def test_foreign_reads_like_absent(caller: Caller, stranger: Caller, route
     job = await stranger.ok("POST", "/ingest-jobs", json={"source": {"documents": {"ids": [document["id"]]}}})
     by_document = "document_id" in route.path
     foreign = await _read(caller, route, document["id"] if by_document else job["name"])
-    absent = await _read(caller, route, new_id("doc") if by_document else "ingest-zzzzz")
+    absent = await _read(caller, route, new_id("doc") if by_document else "z" * len(job["name"]))
     assert foreign[0] == 404
     assert foreign == absent
     assert (await stranger.call("GET", f"/documents/{document['id']}"))[0] == 200

@@ -1,5 +1,6 @@
 """The pure parts of the services."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -58,8 +59,8 @@ def test_bad_cursors(cursor: str) -> None:
 def test_manifest() -> None:
     wanted = IngestJobCreate.model_validate({"source": {"documents": {"ids": ["doc_" + "0" * 32]}}, "tags": ["t"]})
     manifest = build_manifest("acme", wanted)
+    assert re.fullmatch("ingest-[0-9a-f]{16}", manifest["metadata"].pop("name"))
     assert manifest["metadata"] == {
-        "generateName": "ingest-",
         "namespace": "dh-acme",
         "labels": {"dreamhub.dev/tenant": "acme"},
     }
@@ -70,7 +71,6 @@ def test_manifest() -> None:
     }
     named = build_manifest("acme", wanted.model_copy(update={"name": "mine"}))
     assert named["metadata"]["name"] == "mine"
-    assert "generateName" not in named["metadata"]
 
 
 async def pieces(*items: bytes) -> AsyncIterator[bytes]:

@@ -3,6 +3,7 @@
 from dreamhub.errors import UnavailableError
 from dreamhub_api.calls import Call, NoBody, NoQuery, Reply
 from dreamhub_api.services.tickets import LIFETIME_SECONDS
+from dreamhub_api.views import usage_view
 from dreamhub_client.models import TenantModels, TenantSelf, WsTicket
 
 
@@ -19,8 +20,14 @@ async def get_own_tenant(call: Call[NoBody, NoQuery]) -> Reply:
         models=TenantModels(embedding=tenant.spec.models.embedding, chat=tenant.spec.models.chat),
         subject=call.principal.subject,
         scopes=tuple(sorted(call.principal.scopes)),
+        usage=usage_view(tenant.status.usage),
     )
     return Reply(200, body)
+
+
+async def get_usage(call: Call[NoBody, NoQuery]) -> Reply:
+    """What the tenant holds and has used, the limits of its plan, and when usage resets."""
+    return Reply(200, await call.services.usage.fetch(call.tenant))
 
 
 async def create_ws_ticket(call: Call[NoBody, NoQuery]) -> Reply:

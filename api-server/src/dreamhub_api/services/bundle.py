@@ -16,6 +16,7 @@ from dreamhub_api.services.search import SearchService
 from dreamhub_api.services.sessions import Sessions
 from dreamhub_api.services.tickets import TicketService
 from dreamhub_api.services.uploads import UploadService
+from dreamhub_api.services.usage import UsageService
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Services:
     search: SearchService
     answers: AnswerService
     tickets: TicketService
+    usage: UsageService
     idempotency: IdempotencyService
     sessions: Sessions
     hub: Hub

@@ -13,6 +13,7 @@ from dreamhub.domain.media_types import HEAD_BYTES, claimed_type, sniff
 from dreamhub.errors import InvalidInputError, UnavailableError
 from dreamhub.ids import new_id
 from dreamhub.sql import documents as sql
+from dreamhub.sql.quota import check_storage
 from dreamhub.storage.objects import ObjectStore
 from dreamhub_api.metrics import Metrics
 from dreamhub_api.problems import UploadTooLargeError
@@ -73,10 +74,14 @@ class UploadService:
         self._metrics = metrics
 
     async def store(self, tenant: str, upload: Upload) -> Uploaded:
-        """Raises UploadTooLargeError, UnsupportedTypeError, InvalidInputError `EmptyFile`, UnavailableError."""
+        """Raises UploadTooLargeError, UnsupportedTypeError, InvalidInputError `EmptyFile`, UnavailableError.
+
+        And CapacityExceededError when the plan has no room for it, ForbiddenError `TenantSuspended`.
+        """
         claimed_type(upload.name, upload.declared)
         if upload.size is not None and upload.size > self._limit:
             raise UploadTooLargeError(self._limit)
+        await self._check_room(tenant, upload.size)
         version_id = new_id("ver")
         await self._originals.announce(tenant, version_id)
         metered = MeteredStream(upload.chunks, self._limit)
@@ -96,6 +101,11 @@ class UploadService:
         async for _ in metered:
             pass
         return metered.digest()
+
+    async def _check_room(self, tenant: str, size: int | None) -> None:
+        """Before any byte is taken: what registering would refuse anyway. The last word is the database's."""
+        async with self._sessions.open(tenant, readonly=True) as session:
+            await check_storage(session.conn, size or 1)
 
     async def _keep(self, tenant: str, version_id: str, upload: Upload, metered: MeteredStream) -> sql.UploadOutcome:
         stream = aiter(metered)

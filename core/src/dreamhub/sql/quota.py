@@ -18,9 +18,10 @@ from dreamhub import names
 from dreamhub.errors import DreamHubError, NotFoundError, QuotaExceededError, QuotaFigures
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.queries import load_queries
-from dreamhub.sql.refusals import build_refusal, next_day, next_month
+from dreamhub.sql.refusals import build_refusal, next_day, next_month, suspended
 
 _SQL = load_queries("quota")
+_PLANS = load_queries("plans")
 
 Purpose = Literal["ingest", "search", "answer"]
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
@@ -108,14 +109,14 @@ async def set_limits(conn: Connection, tenant: str, limits: Limits, *, suspended
 
 async def fetch_usage(conn: Connection, tenants: Collection[str]) -> dict[str, QuotaUsage]:
     """Limits and usage of many tenants in one query; tenants without tables are left out."""
-    rows = await conn.fetch(_SQL["fetch_quotas"], list(tenants))
+    rows = await conn.fetch(_PLANS["fetch_quotas"], list(tenants))
     return {row["tenant"]: _read_usage(json.loads(row["quota"]), row["today"]) for row in rows}
 
 
 async def fetch_admissions(conn: Connection, tenants: Collection[str]) -> dict[str, tuple[Admission, ...]]:
     """The places taken in each tenant's queue, oldest first, in one query; tenants without any are left out."""
     found: dict[str, list[Admission]] = {}
-    for row in await conn.fetch(_SQL["fetch_admissions"], list(tenants)):
+    for row in await conn.fetch(_PLANS["fetch_admissions"], list(tenants)):
         found.setdefault(row["tenant"], []).append(Admission(row["name"], row["uid"], row["age_seconds"]))
     return {tenant: tuple(admissions) for tenant, admissions in found.items()}
 
@@ -139,7 +140,7 @@ async def _call(conn: Connection, query: str, tenant: str, *arguments: object) -
     if not names.is_tenant_name(tenant):
         raise absent
     try:
-        return await conn.fetchval(_SQL[query], tenant, *arguments)
+        return await conn.fetchval(_PLANS[query], tenant, *arguments)
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.NoDataFoundError) as error:
         raise absent from error
 
@@ -171,6 +172,16 @@ async def reserve_place(conn: Connection, job: str) -> bool:
 async def give_up_place(conn: Connection, job: str) -> None:
     """The job was not created after all. A place that the operator knows of stays."""
     await conn.execute(_SQL["give_up_place"], job)
+
+
+async def check_storage(conn: Connection, size: int) -> None:
+    """Refuse early what would be refused once it had all come: an original of `size` bytes."""
+    usage = await fetch_own_usage(conn)
+    if usage.suspended:
+        raise suspended()
+    limit = usage.limits.storage_bytes
+    if limit is not None and usage.storage_bytes + size > limit:
+        raise build_refusal("storage", QuotaFigures("storage", limit, usage.storage_bytes, size))
 
 
 async def check_tokens(conn: Connection) -> None:
