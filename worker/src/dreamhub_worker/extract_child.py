@@ -1,8 +1,9 @@
 """The process that parses untrusted files: `python -m dreamhub_worker.extract_child`.
 
 It gets file paths on stdin and answers on stdout, one message each, so that a parser's crash, endless loop or hunger
-for memory ends this process and not the worker. It holds no credentials: its environment is empty, its limits are set
-before the first byte of a document is read, and it cannot write files.
+for memory ends this process and not the worker. Before the first byte of a document is read it is shut in: it can read
+the folder of originals and its own libraries, write no file, reach no network and start no program. Its environment is
+empty; the worker's credentials, which the same user could read, are out of its reach.
 """
 
 import resource
@@ -15,16 +16,19 @@ from typing import Any, BinaryIO
 import orjson
 
 from dreamhub.errors import DreamHubError, InvalidInputError
+from dreamhub_worker.confine import confine
 from dreamhub_worker.extract.dispatch import extract
 from dreamhub_worker.frames import Frame, read_frame, write_frame
 
 
 def main() -> None:
-    memory, cpu_seconds = int(sys.argv[1]), int(sys.argv[2])
+    memory, cpu_seconds, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     limit_process(memory)
+    held = confine([folder])
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # a parser that prints must not garble the protocol
     sys.excepthook = _last_words(answers)
+    write_frame(answers, orjson.dumps(sorted(held)))
     serve(requests, answers, cpu_seconds)
 
 
@@ -37,8 +41,7 @@ def limit_process(memory: int) -> None:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, cpu_seconds: int) -> None:
-    """Greet with an empty message, then answer each request with one."""
-    write_frame(answers, b"")
+    """Answer each request with one message."""
     while (frame := read_frame(requests)) is not None:
         _grant_cpu(cpu_seconds)
         write_frame(answers, answer(orjson.loads(frame)))

@@ -5,19 +5,24 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import orjson
+import structlog
 
 from dreamhub.domain.media_types import MediaType
 from dreamhub.errors import BugError, DreamHubError, InvalidInputError, UnavailableError
+from dreamhub_worker.confine import ALL
 from dreamhub_worker.extract.extracted import Extracted
 from dreamhub_worker.frames import receive_frame, send_frame
 
 _START_SECONDS = 30
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +38,15 @@ class ExtractionLimits:
 
 
 class Extractor:
-    """One child process at a time. Not for concurrent use: documents go one after another."""
+    """One child process at a time. Not for concurrent use: documents go one after another.
 
-    def __init__(self, limits: ExtractionLimits | None = None) -> None:
+    The child can read what lies below `folder` (the one for temporary files unless told otherwise) and no other file.
+    """
+
+    def __init__(self, limits: ExtractionLimits | None = None, folder: Path | None = None) -> None:
         self._limits = limits or ExtractionLimits()
+        self._folder = folder or Path(tempfile.gettempdir())
+        self._warned = False
         self._child: Process | None = None
         self._greeted = False
 
@@ -78,12 +88,19 @@ class Extractor:
         if not self._greeted and self._child.stdout is not None:
             try:
                 async with asyncio.timeout(_START_SECONDS):
-                    await receive_frame(self._child.stdout, self._limits.answer_bytes)
+                    greeting = await receive_frame(self._child.stdout, self._limits.answer_bytes)
             except (TimeoutError, asyncio.IncompleteReadError, ValueError) as error:
                 await self._stop()
                 raise UnavailableError("the extraction process does not start", code="ExtractorUnavailable") from error
             self._greeted = True
+            self._judge(frozenset(orjson.loads(greeting)))
         return self._child
+
+    def _judge(self, held: frozenset[str]) -> None:
+        """Say once what the kernel or the container runtime does not give: the documents are read all the same."""
+        if held != ALL and not self._warned:
+            self._warned = True
+            log.warning("extraction_not_confined", missing=sorted(ALL - held))
 
     async def _ask(self, child: Process, request: dict[str, Any]) -> bytes:
         if child.stdin is None or child.stdout is None:
@@ -93,7 +110,8 @@ class Extractor:
 
     async def _start(self) -> Process:
         limits = self._limits
-        arguments = ("-P", "-m", "dreamhub_worker.extract_child", str(limits.memory_bytes), str(limits.cpu_seconds))
+        numbers = (str(limits.memory_bytes), str(limits.cpu_seconds))
+        arguments = ("-P", "-m", "dreamhub_worker.extract_child", *numbers, str(self._folder))
         return await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdin=PIPE, stdout=PIPE, env=_child_environment(), start_new_session=True
         )
