@@ -178,6 +178,20 @@ class NetworkPolicies(Values):
     metrics_from: list[KubernetesObject]
 
 
+class Isolation(Values):
+    enabled: bool
+    interval: Annotated[str, Field(pattern=r"^[1-9][0-9]*[smhd]$")]
+
+
+class Rules(Values):
+    enabled: bool
+    labels: Labels
+
+
+class Metrics(Values):
+    rules: Rules
+
+
 class ChartValues(Values):
     """All values of the chart."""
 
@@ -196,5 +210,7 @@ class ChartValues(Values):
     redis: Redis
     s3: S3
     network_policies: NetworkPolicies
+    isolation: Isolation
+    metrics: Metrics
     global_: Annotated[dict[str, Any], Field(alias="global")] = {}
     """Put there by Helm when another chart depends on this one; nothing here reads it."""
