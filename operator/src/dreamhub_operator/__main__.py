@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -15,8 +16,11 @@ from redis.asyncio import Redis
 
 from dreamhub.errors import DreamHubError
 from dreamhub.llm.models import load_models
+from dreamhub.secret_files import SecretWatch, secret_source
+from dreamhub.sql.connections import Pool
 from dreamhub.sql.pool import PoolOptions, open_pool
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
+from dreamhub.storage.redis_login import open_redis, renew_connections
 from dreamhub.telemetry import configure_logging
 from dreamhub_operator.children import Children
 from dreamhub_operator.cluster import Cluster
@@ -29,7 +33,7 @@ from dreamhub_operator.metrics import Metrics
 from dreamhub_operator.probes import Probes
 from dreamhub_operator.service import Service, StopSignal
 from dreamhub_operator.settings import Settings
-from dreamhub_operator.stores import PostgresDatabase, RedisCache, S3Objects
+from dreamhub_operator.stores import PostgresDatabase, PostgresQuotas, RedisCache, S3Objects
 from dreamhub_operator.watched import Watched
 
 EXIT_CONFIGURATION = 78
@@ -59,19 +63,16 @@ async def run(settings: Settings) -> None:
 
 
 async def open_context(settings: Settings, cluster: Cluster, metrics: Metrics, stack: AsyncExitStack) -> Context:
-    options = PoolOptions(minimum=1, maximum=4, application="dreamhub-operator")
-    pool = await open_pool(settings.read_secret(settings.database_url_file), options)
-    stack.push_async_callback(pool.close)
-    redis = Redis.from_url(settings.read_secret(settings.redis_url_file))
-    stack.push_async_callback(redis.aclose)
+    pool, redis = await open_logins(settings, stack)
     database = PostgresDatabase(pool)
     await database.ping()
     return Context(
         settings=settings,
         cluster=cluster,
         database=database,
+        quotas=PostgresQuotas(pool),
         cache=RedisCache(redis),
-        objects=S3Objects(ObjectStore(read_store_settings(settings))),
+        objects=S3Objects(ObjectStore(read_store_settings(settings), settings.read_s3_keys)),
         models=load_models(settings.models_file),
         metrics=metrics,
         watched=Watched(),
@@ -81,13 +82,28 @@ async def open_context(settings: Settings, cluster: Cluster, metrics: Metrics, s
     )
 
 
+async def open_logins(settings: Settings, stack: AsyncExitStack) -> tuple[Pool, Redis]:
+    """Their secrets are read from files at each use; a watch lets go of connections that older ones have opened."""
+    database_url, redis_url = secret_source(settings.database_url_file), secret_source(settings.redis_url_file)
+    pool = await open_pool(database_url, PoolOptions(minimum=1, maximum=4, application="dreamhub-operator"))
+    stack.push_async_callback(pool.close)
+    redis = open_redis(redis_url)
+    stack.push_async_callback(redis.aclose)
+    watch = SecretWatch()
+    watch.add("database-url", database_url, pool.expire_connections)
+    watch.add("redis-url", redis_url, partial(renew_connections, redis))
+    await stack.enter_async_context(watch.running())
+    return pool, redis
+
+
 def read_store_settings(settings: Settings) -> ObjectStoreSettings:
+    keys = settings.read_s3_keys()
     return ObjectStoreSettings(
         endpoint=settings.s3_endpoint,
         bucket=settings.s3_bucket,
         region=settings.s3_region,
-        access_key=settings.read_secret(settings.s3_credentials_dir / "access-key"),
-        secret_key=settings.read_secret(settings.s3_credentials_dir / "secret-key"),
+        access_key=keys.access_key,
+        secret_key=keys.secret_key,
     )
 
 

@@ -11,7 +11,7 @@ from dreamhub_operator.desired.credentials import Addresses
 from dreamhub_operator.desired.job import WorkerTemplate
 from dreamhub_operator.desired.namespace import Subject
 from dreamhub_operator.metrics import Metrics
-from dreamhub_operator.ports import Cache, Database, Objects
+from dreamhub_operator.ports import Cache, Database, Objects, Quotas
 from dreamhub_operator.settings import Settings
 from dreamhub_operator.watched import Watched
 
@@ -21,6 +21,7 @@ class Context:
     settings: Settings
     cluster: Cluster
     database: Database
+    quotas: Quotas
     cache: Cache
     objects: Objects
     models: ModelList

@@ -44,6 +44,9 @@ POD = Kind("", "v1", "pods", "Pod")
 JOB = Kind("batch", "v1", "jobs", "Job")
 ROLE_BINDING = Kind("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+DEFINITION = Kind(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 TENANT = Kind(API_GROUP, API_VERSION, "tenants", "Tenant", namespaced=False)
 INGEST_JOB = Kind(API_GROUP, API_VERSION, "ingestjobs", "IngestJob")

@@ -3,18 +3,51 @@
 All methods raise TransientError when their server does not answer.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from dreamhub.sql.audit import Digests, Line
+from dreamhub.sql.logins import FormerSlot
+from dreamhub.sql.quota import Admission, Limits, QuotaUsage
 from dreamhub.sql.runs import ResolvedDocument, RunStatus
+from dreamhub.sql.tenants import RekeyRun
+from dreamhub.storage.redis_audit import Users
+from dreamhub_operator.desired.credentials import Credentials
 
 
 class Database(Protocol):
-    async def provision(self, tenant: str, password: str) -> None:
-        """Make or complete the tenant's role, schema and partitions. Idempotent."""
+    async def provision(self, tenant: str, credentials: Credentials, *, strip: bool = False) -> None:
+        """Make or complete the tenant's role, schema, partitions and logins. Idempotent.
 
-    async def drop(self, tenant: str) -> None:
-        """Destroy the tenant's role, schema and everything in it. Idempotent."""
+        `strip`: take away what others have granted, too.
+        """
+
+    async def fetch_digests(self) -> Digests:
+        """What the catalogs say about every tenant, as digests."""
+
+    async def inspect(self, tenant: str) -> frozenset[Line]:
+        """What they say about one."""
+
+    async def end_login(self, tenant: str, slot: FormerSlot) -> None:
+        """Refuse the login and end its sessions. Idempotent."""
+
+    async def count_sealed(self, tenant: str, key_id: str) -> int:
+        """Rows that are encrypted by this data key."""
+
+    async def fetch_rekey_run(self, tenant: str, key_id: str) -> RekeyRun | None:
+        """How far content has come under this data key; None before that has begun."""
+
+    async def fetch_owner(self, tenant: str) -> str | None:
+        """UID of the Tenant that the stores of this name belong to; None when nobody has claimed them."""
+
+    async def claim(self, tenant: str, owner: str, former: str | None) -> None:
+        """Make `owner` their owner. Idempotent. ConflictError: they are neither nobody's nor `former`'s."""
+
+    async def erase(self, tenant: str, owner: str) -> None:
+        """Destroy the tenant's logins, schema and everything in it. Idempotent. ConflictError: it is another's."""
+
+    async def release(self, tenant: str, owner: str) -> None:
+        """Free the name, once nothing is left in any store. Idempotent."""
 
     async def count_documents(self, tenant: str) -> int:
         """How many documents the tenant has; 0 when it has no schema."""
@@ -29,9 +62,31 @@ class Database(Protocol):
         """Whether it answers and its schema suits this build."""
 
 
+class Quotas(Protocol):
+    """Limits, usage and places in the queue, which the database counts and enforces by itself."""
+
+    async def set_limits(self, tenant: str, limits: Limits, *, suspended: bool) -> None:
+        """Replace all limits of the tenant. Raises NotFoundError when it has no tables."""
+
+    async def fetch_usage(self, tenants: Collection[str]) -> Mapping[str, QuotaUsage]:
+        """What these have and may have, in one query; those without tables are left out."""
+
+    async def fetch_admissions(self, tenants: Collection[str]) -> Mapping[str, Sequence[Admission]]:
+        """The places taken, in one query; tenants without any are left out."""
+
+    async def admit_jobs(self, tenant: str, jobs: Mapping[str, str]) -> frozenset[str]:
+        """Give places to jobs (UIDs by name) in this order while there are any; the names that have one now."""
+
+    async def release_jobs(self, tenant: str, names: Collection[str]) -> None:
+        """Take back places. Idempotent."""
+
+
 class Cache(Protocol):
-    async def set_user(self, tenant: str, password: str) -> None:
-        """Make the tenant's user exactly as it should be. Idempotent."""
+    async def fetch_users(self) -> Users:
+        """Every user as the server has it."""
+
+    async def set_user(self, tenant: str, digests: Sequence[str]) -> None:
+        """Make the tenant's user exactly as it should be, with passwords of these digests. Idempotent."""
 
     async def delete_user(self, tenant: str) -> None:
         """Remove the tenant's user and end its connections."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import kopf
 import structlog
@@ -12,19 +13,33 @@ import structlog
 from dreamhub.crd.tenant import Tenant
 from dreamhub.domain.conditions import is_true
 from dreamhub.errors import ConflictError, DreamHubError, NotFoundError
+from dreamhub.names import KEYS_SECRET, tenant_of_namespace
+from dreamhub_operator.cluster import ObjectKey
 from dreamhub_operator.connection import Connection
 from dreamhub_operator.context import Context
+from dreamhub_operator.duties.isolation import IsolationDuty
+from dreamhub_operator.duties.usage import UsageBoard, UsageDuty
 from dreamhub_operator.election import Election
 from dreamhub_operator.freshness import Freshness
 from dreamhub_operator.handlers import Handlers, build_settings
+from dreamhub_operator.isolation.round import RoundRunner
+from dreamhub_operator.isolation.verifier import Verifier
+from dreamhub_operator.kinds import REFLECTED, SECRET
+from dreamhub_operator.master_keys import MasterKeyStore
 from dreamhub_operator.progress import ProgressPoll
 from dreamhub_operator.queue import WorkQueue
+from dreamhub_operator.queue_sweep import QueueSweep
 from dreamhub_operator.reconcile.ingest_job import reconcile_ingest_job
+from dreamhub_operator.reconcile.queues import Queues
 from dreamhub_operator.reconcile.tenant import TenantReconciler
 from dreamhub_operator.reconcile.tenant_deletion import delete_tenant
+from dreamhub_operator.reconcile.tenant_look import TenantLook
+from dreamhub_operator.reconcile.tenant_stores import TenantStores
+from dreamhub_operator.reflector import Reflector
+from dreamhub_operator.shared_secret import SharedSecret
 from dreamhub_operator.vault import KeyVault
 
-TENANT_WORKERS = 4
+TENANT_WORKERS = 16
 INGEST_WORKERS = 32
 
 log = structlog.get_logger()
@@ -53,16 +68,34 @@ class Service:
     _tenants: WorkQueue[str] = field(init=False)
     _ingest_jobs: WorkQueue[str] = field(init=False)
     _reconciler: TenantReconciler = field(init=False)
+    _queues: Queues = field(init=False)
+    _verifier: Verifier = field(init=False)
+    _reflectors: tuple[Reflector, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        vault = KeyVault(self.context.cluster, self.context.settings.system_namespace)
-        self._reconciler = TenantReconciler(self.context, vault)
+        vault = open_vault(self.context)
+        self._queues = Queues(self.context.watched, self.context.quotas)
+        board = UsageBoard(self.context.watched, self.context.quotas)
+        runner = RoundRunner(self.context, self.connection.url)
+        self._verifier = Verifier(self.context, runner.run, self._look_again)
+        duties = (
+            UsageDuty(self.context, self._queues, board, self._wake),
+            IsolationDuty(self.context, self._verifier),
+        )
+        self._reconciler = TenantReconciler(
+            self.context, vault, TenantLook(self.context, vault, TenantStores(self.context)), duties=duties
+        )
         self._tenants = WorkQueue(self._reconcile_tenant, TENANT_WORKERS)
         self._ingest_jobs = WorkQueue(self._reconcile_ingest_job, INGEST_WORKERS)
+        context = self.context
+        self._reflectors = tuple(
+            Reflector(kind, context.cluster, context.children, self.freshness, self._see_space) for kind in REFLECTED
+        )
 
     def is_ready(self) -> bool:
         """Standing by, or leading with every kind listed and watched."""
-        return not self.leading or self.freshness.all_opened()
+        listed = all(reflector.listed.is_set() for reflector in self._reflectors)
+        return not self.leading or (listed and self.freshness.all_opened())
 
     async def run(self, stop: StopSignal) -> None:
         """Stand by until elected, then work until `stop` or the loss of the Lease, which raises LeaseLostError."""
@@ -70,7 +103,10 @@ class Service:
         if not await _first(acquired, stop.event):
             return
         self._lead()
-        work = [self.election.hold, self._tenants.run, self._ingest_jobs.run, self._poll().run]
+        reflected = [reflector.run for reflector in self._reflectors]
+        work = [self.election.hold, *reflected, self._work_on_tenants, self._ingest_jobs.run]
+        work += [self._verifier.run]
+        work += [self._poll().run, QueueSweep(self._queues, self.freshness.all_opened, self._ingest_jobs.add).run]
         tasks = [asyncio.create_task(start()) for start in work]
         watches = asyncio.create_task(self._watch(stop))
         try:
@@ -86,6 +122,21 @@ class Service:
         self.leading = True
         self.freshness.start()
         self.context.metrics.leader.set(1)
+
+    async def _work_on_tenants(self) -> None:
+        """Once all their objects are known: what seems to be missing is missing."""
+        for reflector in self._reflectors:
+            await reflector.listed.wait()
+        await self._tenants.run()
+
+    def _look_again(self, uid: str) -> None:
+        self._tenants.add(uid)
+
+    def _see_space(self, space: str) -> None:
+        """Something has changed in a tenant's namespace."""
+        uid = self.context.watched.tenant_uids.get(tenant_of_namespace(space) or "")
+        if uid is not None:
+            self._tenants.add(uid)
 
     def _poll(self) -> ProgressPoll:
         return ProgressPoll(self.context.watched, self.context.database, self._ingest_jobs.add)
@@ -114,7 +165,10 @@ class Service:
         if tenant is None:
             return None
         if tenant.metadata.deletion_timestamp is not None:
-            return await delete_tenant(self.context, self._reconciler.vault, tenant)
+            again = await delete_tenant(self.context, self._reconciler.vault, tenant)
+            if again is None:
+                self._reconciler.forget(tenant)
+            return again
         again = await self._reconciler.reconcile(tenant)
         self._wake_jobs(tenant)
         return again
@@ -129,7 +183,21 @@ class Service:
                 self._ingest_jobs.add(uid)
 
     async def _reconcile_ingest_job(self, uid: str) -> float | None:
-        return await self._guarded("IngestJob", uid, lambda key: reconcile_ingest_job(self.context, key))
+        try:
+            return await self._guarded("IngestJob", uid, partial(reconcile_ingest_job, self.context, self._queues))
+        finally:
+            await self._hand_on(uid)
+
+    async def _hand_on(self, uid: str) -> None:
+        """What this IngestJob needs no more lets others begin, at once."""
+        try:
+            self._wake(await self._queues.give_back(uid))
+        except DreamHubError as error:
+            log.warning("place in the queue not given back yet", uid=uid, error=error.message)
+
+    def _wake(self, uids: Iterable[str]) -> None:
+        for uid in uids:
+            self._ingest_jobs.add(uid)
 
     async def _guarded(self, kind: str, uid: str, step: Callable[[str], Awaitable[float | None]]) -> float | None:
         """Time it, and log what it raises: expected errors as a line, others with their traceback."""
@@ -145,6 +213,13 @@ class Service:
             except Exception:
                 log.exception("reconcile failed", kind=kind, uid=uid)
                 raise
+
+
+def open_vault(context: Context) -> KeyVault:
+    settings = context.settings
+    masters = MasterKeyStore(context.cluster, settings.system_namespace, settings.rotation, context.now)
+    secret = SharedSecret(context.cluster, ObjectKey(SECRET, KEYS_SECRET, settings.system_namespace))
+    return KeyVault(secret, masters)
 
 
 async def _first(work: asyncio.Task[None], stop: asyncio.Event) -> bool:

@@ -7,8 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validato
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from dreamhub.errors import InvalidInputError
 from dreamhub.names import SYSTEM_NAMESPACE
+from dreamhub.secret_files import read_together
+from dreamhub.storage.objects import ObjectKeys
+from dreamhub_operator.isolation.settings import Isolation
+from dreamhub_operator.rotation.settings import Rotation
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -78,14 +81,26 @@ class Settings(BaseSettings):
     job_deadline_seconds: Annotated[int, Field(ge=1)] = 21600
     """How long a worker's Job may take with all its tries and waits for a pod."""
 
+    rotation: Rotation = Rotation()
+    """How often logins and keys are replaced."""
+    isolation: Isolation = Isolation()
+    """How often the walls around each tenant are tried."""
+    pod_ip: str = ""
+    """The operator's own address, whose metrics no tenant's pod may reach. Not tried when empty."""
+
     drift_seconds: Annotated[float, Field(gt=0, le=60)] = 30
     """How often each tenant's objects are compared with what they should be."""
     lease_seconds: Annotated[int, Field(ge=3)] = 15
     """A leader that could not renew for two thirds of this stops; after all of it, another takes over."""
 
-    def read_secret(self, path: Path) -> str:
-        """Raises InvalidInputError that names the setting's file, never its content."""
-        try:
-            return path.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise InvalidInputError(f"cannot read {path}: {error.strerror}; is the Secret mounted?") from error
+    @model_validator(mode="after")
+    def _overlap_outlives_jobs(self) -> Self:
+        if self.rotation.overlap.total_seconds() < self.job_deadline_seconds:
+            raise ValueError(
+                "rotation.overlap must not be shorter than the deadline of jobs: workers keep their logins"
+            )
+        return self
+
+    def read_s3_keys(self) -> ObjectKeys:
+        """As they are now. Raises InvalidInputError."""
+        return ObjectKeys(*read_together(self.s3_credentials_dir, ("access-key", "secret-key")))

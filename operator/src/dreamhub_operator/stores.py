@@ -1,7 +1,7 @@
 """PostgreSQL, Redis and S3 behind the operator's ports."""
 
 import hashlib
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -9,11 +9,17 @@ from redis.asyncio import Redis
 
 from dreamhub.errors import NotFoundError, UnavailableError
 from dreamhub.names import object_key
-from dreamhub.sql import runs, schema, tenants
+from dreamhub.sql import audit, logins, owners, quota, runs, schema, tenants
+from dreamhub.sql.audit import Digests, Line
 from dreamhub.sql.connections import Connection, Pool, translate_failures
+from dreamhub.sql.logins import FormerSlot
+from dreamhub.sql.quota import Admission, Limits, QuotaUsage
 from dreamhub.sql.runs import ResolvedDocument, RunStatus
-from dreamhub.storage import redis_acl
+from dreamhub.sql.tenants import RekeyRun
+from dreamhub.storage import redis_acl, redis_audit
 from dreamhub.storage.objects import ObjectStore
+from dreamhub.storage.redis_audit import Users
+from dreamhub_operator.desired.credentials import Credentials
 
 
 @dataclass(frozen=True)
@@ -26,15 +32,52 @@ class PostgresDatabase:
             async with self.pool.acquire() as conn:
                 yield conn
 
-    async def provision(self, tenant: str, password: str) -> None:
-        """The salt comes from the password, so that repeating it sets the same verifier."""
-        salt = hashlib.sha256(f"dreamhub:{tenant}:{password}".encode()).digest()[:16]
-        async with self._connection() as conn:
-            await tenants.provision_tenant(conn, tenant, tenants.build_scram_verifier(password, salt=salt))
+    async def provision(self, tenant: str, credentials: Credentials, *, strip: bool = False) -> None:
+        async with self._connection() as conn, conn.transaction():
+            if strip:
+                await audit.strip_tenant(conn, tenant)
+            await tenants.provision_tenant(conn, tenant)
+            if credentials.slot:
+                verifier = _build_verifier(tenant, credentials.passwords.database)
+                await logins.set_login(conn, tenant, credentials.slot, verifier)
+            if credentials.former is not None:
+                await logins.expire_login(conn, tenant, credentials.former.slot, credentials.former.valid_until)
 
-    async def drop(self, tenant: str) -> None:
+    async def fetch_digests(self) -> Digests:
         async with self._connection() as conn:
-            await tenants.drop_tenant(conn, tenant)
+            return await audit.fetch_digests(conn)
+
+    async def inspect(self, tenant: str) -> frozenset[Line]:
+        async with self._connection() as conn:
+            return await audit.fetch_state(conn, tenant)
+
+    async def end_login(self, tenant: str, slot: FormerSlot) -> None:
+        async with self._connection() as conn:
+            await logins.end_login(conn, tenant, slot)
+
+    async def count_sealed(self, tenant: str, key_id: str) -> int:
+        async with self._connection() as conn:
+            return await tenants.count_sealed(conn, tenant, key_id)
+
+    async def fetch_rekey_run(self, tenant: str, key_id: str) -> RekeyRun | None:
+        async with self._connection() as conn:
+            return await tenants.fetch_rekey_run(conn, tenant, key_id)
+
+    async def fetch_owner(self, tenant: str) -> str | None:
+        async with self._connection() as conn:
+            return await owners.fetch_owner(conn, tenant)
+
+    async def claim(self, tenant: str, owner: str, former: str | None) -> None:
+        async with self._connection() as conn:
+            await owners.claim_tenant(conn, tenant, owner, former)
+
+    async def erase(self, tenant: str, owner: str) -> None:
+        async with self._connection() as conn:
+            await owners.erase_tenant(conn, tenant, owner)
+
+    async def release(self, tenant: str, owner: str) -> None:
+        async with self._connection() as conn:
+            await owners.release_tenant(conn, tenant, owner)
 
     async def count_documents(self, tenant: str) -> int:
         async with self._connection() as conn:
@@ -58,12 +101,52 @@ class PostgresDatabase:
             raise UnavailableError(f"the database schema is at version {version}; this build needs {schema.SCHEMA_MIN}")
 
 
+def _build_verifier(tenant: str, password: str) -> str:
+    """The salt comes from the password, so that repeating it sets the same verifier."""
+    salt = hashlib.sha256(f"dreamhub:{tenant}:{password}".encode()).digest()[:16]
+    return tenants.build_scram_verifier(password, salt=salt)
+
+
+@dataclass(frozen=True)
+class PostgresQuotas:
+    pool: Pool
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        with translate_failures():
+            async with self.pool.acquire() as conn:
+                yield conn
+
+    async def set_limits(self, tenant: str, limits: Limits, *, suspended: bool) -> None:
+        async with self._connection() as conn:
+            await quota.set_limits(conn, tenant, limits, suspended=suspended)
+
+    async def fetch_usage(self, tenants: Collection[str]) -> Mapping[str, QuotaUsage]:
+        async with self._connection() as conn:
+            return await quota.fetch_usage(conn, tenants)
+
+    async def fetch_admissions(self, tenants: Collection[str]) -> Mapping[str, Sequence[Admission]]:
+        async with self._connection() as conn:
+            return await quota.fetch_admissions(conn, tenants)
+
+    async def admit_jobs(self, tenant: str, jobs: Mapping[str, str]) -> frozenset[str]:
+        async with self._connection() as conn:
+            return await quota.admit_jobs(conn, tenant, jobs)
+
+    async def release_jobs(self, tenant: str, names: Collection[str]) -> None:
+        async with self._connection() as conn:
+            await quota.release_jobs(conn, tenant, names)
+
+
 @dataclass(frozen=True)
 class RedisCache:
     redis: Redis
 
-    async def set_user(self, tenant: str, password: str) -> None:
-        await redis_acl.set_tenant_user(self.redis, tenant, password)
+    async def fetch_users(self) -> Users:
+        return await redis_audit.fetch_users(self.redis)
+
+    async def set_user(self, tenant: str, digests: Sequence[str]) -> None:
+        await redis_acl.set_tenant_user(self.redis, tenant, digests)
 
     async def delete_user(self, tenant: str) -> None:
         await redis_acl.delete_tenant_user(self.redis, tenant)

@@ -1,12 +1,23 @@
 """Golden parts of what is built: security settings are asserted whole, so that none goes unseen."""
 
+import base64
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from dreamhub.domain.job_input import Build, JobInput
 from dreamhub.llm.models import BUILTIN_EMBEDDING, DEFAULT_MODELS, ModelSettings
-from dreamhub_operator.desired.credentials import Addresses, Passwords, build_credentials, read_entry, read_passwords
+from dreamhub_operator.desired.credentials import (
+    ROTATION,
+    Addresses,
+    Credentials,
+    Former,
+    Passwords,
+    build_credentials,
+    read_credentials,
+    read_entry,
+)
 from dreamhub_operator.desired.job import WorkerTemplate, build_input, build_job, spec_hash
 from dreamhub_operator.desired.namespace import (
     build_namespace,
@@ -21,6 +32,7 @@ from dreamhub_operator.reconcile.job_order import inline_version, read_api_key, 
 from dreamhub_operator.settings import EgressRule
 from tests.unit.operator.builders import ingest_job, tenant
 
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 WORKER = WorkerTemplate(
     image="dreamhub/worker:1",
     build="1",
@@ -173,17 +185,34 @@ def test_the_quota_is_the_spec_and_no_way_out() -> None:
 
 def test_credentials_come_back_as_they_went() -> None:
     passwords = Passwords("p@ss/word:1", "r?d&s")
-    secret = build_credentials(tenant(), passwords, "KEYS", Addresses("pg:5432/dreamhub", "redis:6379"))
-    assert read_passwords(secret) == passwords
+    former = Former("a", "digest", NOW + timedelta(hours=1))
+    credentials = Credentials("b", passwords, NOW, "please", former)
+    secret = build_credentials(tenant(), credentials, "KEYS", Addresses("pg:5432/dreamhub", "redis:6379"))
+    assert read_credentials(secret) == credentials
     assert read_entry(secret, "keys.json") == "KEYS"
     assert "p@ss" not in repr(passwords)
-    assert read_entry(secret, "database-url") == "postgresql://t_acme:p%40ss%2Fword%3A1@pg:5432/dreamhub"
+    assert read_entry(secret, "database-url") == (
+        "postgresql://t_acme.b:p%40ss%2Fword%3A1@pg:5432/dreamhub?options=-crole%3Dt_acme"
+    )
+
+
+def test_a_login_of_a_release_without_slots_is_known_as_such() -> None:
+    urls = {"database-url": "postgresql://t_acme:p@pg/d", "redis-url": "redis://t_acme:q@redis/0"}
+    data = {name: base64.b64encode(url.encode()).decode() for name, url in urls.items()}
+    assert read_credentials({"metadata": {}, "data": data}) == Credentials("", Passwords("p", "q"))
+
+
+@pytest.mark.parametrize("note", ["", "[]", "{", '{"rotated": 3}', '{"former": ["a"]}', '{"former": ["a", "d", "x"]}'])
+def test_an_unreadable_note_on_the_logins_costs_the_note_only(note: str) -> None:
+    secret = build_credentials(tenant(), Credentials("a", Passwords("p", "q"), NOW), "KEYS", Addresses("pg/d", "redis"))
+    secret["metadata"]["annotations"][ROTATION] = note
+    assert read_credentials(secret) == Credentials("a", Passwords("p", "q"))
 
 
 @pytest.mark.parametrize("data", [{}, {"database-url": "%%%"}, {"database-url": "cG9zdGdyZXNxbDovL3gvZGI="}])
 def test_broken_credentials_are_made_anew(data: dict[str, str]) -> None:
-    assert read_passwords({"data": data}) is None
-    assert read_passwords(None) is None
+    assert read_credentials({"metadata": {}, "data": data}) is None
+    assert read_credentials(None) is None
 
 
 def test_an_empty_owner_selects_nothing() -> None:

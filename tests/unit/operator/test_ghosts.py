@@ -6,9 +6,11 @@ from typing import Any, cast
 from dreamhub.crd.ingest_job import IngestJob
 from dreamhub.errors import NotFoundError
 from dreamhub_operator.reconcile.ingest_job import reconcile_ingest_job
+from dreamhub_operator.reconcile.queues import Queues
 from dreamhub_operator.reconcile.statuses import dump_status
 from dreamhub_operator.watched import Watched
 from tests.unit.operator.builders import FOUND, NOW, ingest_job, job_state, pod
+from tests.unit.operator.quotas import MemoryQuotas
 from tests.unit.operator.test_service import ready
 
 FINISHED = {"phase": "Succeeded", "reason": "Ingested", "completionTime": NOW.isoformat()}
@@ -50,7 +52,7 @@ def remember(job: IngestJob) -> Watched:
 
 async def reconcile(watched: Watched, cluster: EmptyCluster) -> float | None:
     context = SimpleNamespace(watched=watched, cluster=cluster, database=Database(), now=lambda: NOW)
-    return await reconcile_ingest_job(cast("Any", context), "job-uid")
+    return await reconcile_ingest_job(cast("Any", context), Queues(watched, MemoryQuotas()), "job-uid")
 
 
 async def test_a_job_that_is_gone_is_forgotten_and_looked_for_at_once() -> None:

@@ -1,12 +1,15 @@
 """The decision table of a Tenant."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from dreamhub.domain.key_ring import KeyRing
 from dreamhub.names import OWNER_UID_LABEL
 from dreamhub_operator.cluster import key_of
-from dreamhub_operator.desired.credentials import Addresses, Passwords, build_credentials
+from dreamhub_operator.desired.credentials import Addresses, Credentials, Passwords, build_credentials, read_entry
 from dreamhub_operator.desired.namespace import (
     build_namespace,
     build_operator_binding,
@@ -15,7 +18,7 @@ from dreamhub_operator.desired.namespace import (
 )
 from dreamhub_operator.desired.network import build_network_policies
 from dreamhub_operator.kinds import Manifest
-from dreamhub_operator.reconcile.drift import stamp
+from dreamhub_operator.reconcile.drift import RIGHT, UNKNOWN, stamp
 from dreamhub_operator.reconcile.tenant_plan import (
     AddFinalizer,
     Desired,
@@ -32,11 +35,17 @@ from dreamhub_operator.reconcile.tenant_plan import (
 from tests.unit.operator.builders import tenant
 
 ADDRESSES = Addresses("postgres:5432/dreamhub", "redis:6379")
-FRESH = Passwords("fresh-database", "fresh-redis")
-KNOWN = Passwords("known-database", "known-redis")
-TENANT = tenant()
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+FRESH = Credentials("a", Passwords("fresh-database", "fresh-redis"), NOW)
+KNOWN = Credentials("b", Passwords("known-database", "known-redis"), NOW)
+RING, NEW = KeyRing.generate(NOW), KeyRing.generate(NOW)
+COPY = replace(RING, since=None)
+"""What can be made of the keys that pods have."""
+RECORDED = {"namespace": {"name": "dh-acme", "uid": "uid-dh-acme"}}
+TENANT = tenant(RECORDED)
 SETTLED = tenant(
     {
+        **RECORDED,
         "observedGeneration": 1,
         "conditions": [
             {"type": kind, "status": "True", "reason": "Provisioned", "lastTransitionTime": "2026-01-01T00:00:00Z"}
@@ -65,12 +74,12 @@ CHILDREN = {key_of(manifest): live(manifest) for manifest in [DESIRED.binding, *
 def inside(**changes: Any) -> Inside:
     values: dict[str, Any] = {
         "children": CHILDREN,
-        "credentials": build_credentials(TENANT, KNOWN, "KEYS", ADDRESSES),
-        "vault_keys": "KEYS",
-        "fresh_passwords": FRESH,
-        "fresh_keys": "NEW",
-        "database_current": True,
-        "cache_current": True,
+        "credentials": live(build_credentials(TENANT, KNOWN, RING.keys.dump(), ADDRESSES)),
+        "ring": RING,
+        "fresh_credentials": FRESH,
+        "fresh_ring": NEW,
+        "database": RIGHT,
+        "cache": RIGHT,
     }
     return Inside(**{**values, **changes})
 
@@ -99,18 +108,18 @@ def test_a_complete_tenant_needs_nothing() -> None:
 
 
 def test_an_empty_namespace_gets_everything_once() -> None:
-    seen = complete(children={}, credentials=None, vault_keys=None, database_current=False, cache_current=False)
+    seen = complete(children={}, credentials=None, ring=None, database=UNKNOWN, cache=UNKNOWN)
     actions = plan(seen).actions
     written = [action.manifest["kind"] for action in actions if isinstance(action, Write)]
     assert written == ["RoleBinding", "RoleBinding", "NetworkPolicy", "NetworkPolicy", "Secret"]
     assert not any(isinstance(action, Write) and action.is_drift for action in actions)
-    assert StoreKeys("NEW") in actions
-    assert ProvisionDatabase("fresh-database") in actions
-    assert SetCacheUser("fresh-redis") in actions
+    assert StoreKeys(NEW) in actions
+    assert ProvisionDatabase(FRESH) in actions
+    assert SetCacheUser(FRESH) in actions
 
 
 def test_known_passwords_are_kept() -> None:
-    assert plan(complete(database_current=False)).actions == (ProvisionDatabase("known-database"),)
+    assert plan(complete(database=UNKNOWN)).actions == (ProvisionDatabase(KNOWN),)
 
 
 @pytest.mark.parametrize("labels", [{}, {OWNER_UID_LABEL: "another"}])
@@ -174,14 +183,30 @@ def test_a_stray_object_of_ours_is_pruned() -> None:
 
 
 def test_keys_come_back_from_the_copy() -> None:
-    assert plan(complete(vault_keys=None), SETTLED).actions == (StoreKeys("KEYS"),)
+    assert plan(complete(ring=None), SETTLED).actions == (StoreKeys(COPY),)
 
 
 def test_lost_keys_are_never_replaced_by_new_ones() -> None:
-    result = plan(complete(vault_keys=None, credentials=None), SETTLED)
+    result = plan(complete(ring=None, credentials=None), SETTLED)
     assert result.actions == ()
     assert result.obstacle is not None
     assert result.obstacle.reason == "KeysLost"
+
+
+def test_keys_that_cannot_be_unwrapped_are_neither_replaced_nor_copied_back() -> None:
+    result = plan(complete(ring=None, keys_fault="master key 7 is missing"), SETTLED)
+    assert result.actions == ()
+    assert result.obstacle is not None
+    assert (result.obstacle.reason, result.obstacle.message) == ("KeysLost", "master key 7 is missing")
+
+
+def test_pods_get_no_retired_key() -> None:
+    rotated = RING.add(NOW, "").activate(NOW)
+    retired = rotated.retire("1", NOW)
+    (action,) = plan(complete(ring=retired), SETTLED).actions
+    assert isinstance(action, Write)
+    assert KeyRing.parse(read_entry(action.manifest, "keys.json") or "").keys == retired.keys
+    assert list(retired.keys.keys) == ["2"]
 
 
 def test_credentials_follow_the_addresses() -> None:
@@ -192,8 +217,8 @@ def test_credentials_follow_the_addresses() -> None:
 
 
 def test_an_unknown_model_stalls_but_the_rest_is_made() -> None:
-    seen = TenantObserved(NAMESPACE, BINDING, inside(cache_current=False), unknown_model="there is no model x")
+    seen = TenantObserved(NAMESPACE, BINDING, inside(cache=UNKNOWN), unknown_model="there is no model x")
     result = plan(seen)
-    assert result.actions == (SetCacheUser("known-redis"),)
+    assert result.actions == (SetCacheUser(KNOWN),)
     assert result.obstacle is not None
     assert result.obstacle.reason == "UnknownModel"

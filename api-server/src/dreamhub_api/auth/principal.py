@@ -1,6 +1,6 @@
 """From a proven identity to what it may do here. Pure: the tenants come from the watch cache, the caller's clock."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dreamhub import names
@@ -35,6 +35,8 @@ class Principal:
     subject: str
     scopes: frozenset[Scope]
     expires_at: float
+    token: str = field(default="", repr=False, compare=False)
+    """What they came with: long connections verify it again and again. Never logged or stored as it is."""
 
 
 def admit(identity: Identity, tenant: Tenant | None) -> Principal:
@@ -45,8 +47,13 @@ def admit(identity: Identity, tenant: Tenant | None) -> Principal:
         )
     if tenant.metadata.deletion_timestamp is not None:
         raise ForbiddenError(f"tenant {identity.tenant} is being deleted", code="TenantDeleting")
+    if tenant.status.phase == "Orphaned":
+        raise UnavailableError(
+            f"what bears the name {identity.tenant} is another Tenant's; the status of this one says how to go on",
+            code="TenantNotReady",
+        )
     namespace = tenant.status.namespace
-    if namespace is None:
+    if namespace is None or not namespace.uid:
         raise UnavailableError(f"tenant {identity.tenant} is still being set up; try again", code="TenantNotReady")
     if namespace.name != names.namespace(identity.tenant):
         raise ForbiddenError(

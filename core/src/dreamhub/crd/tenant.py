@@ -34,6 +34,8 @@ class TenantReason(StrEnum):
     WAITING_FOR_DATABASE = "WaitingForDatabase"
     WAITING_FOR_CREDENTIALS = "WaitingForCredentials"
     NAMESPACE_FOREIGN = "NamespaceForeign"
+    STORES_FOREIGN = "StoresForeign"
+    DEFINITION_DELETED = "DefinitionDeleted"
     NAMESPACE_TERMINATING = "NamespaceTerminating"
     DATABASE_UNAVAILABLE = "DatabaseUnavailable"
     CACHE_UNAVAILABLE = "CacheUnavailable"
@@ -60,7 +62,7 @@ class NamespaceRef(Part):
     name: str
     """Name of the namespace."""
     uid: str
-    """UID of the namespace."""
+    """UID of the namespace; empty until it and the stores of the tenant's name are known to be this Tenant's."""
 
 
 class Drift(Part):

@@ -6,11 +6,13 @@ what provisioning does, and a release that makes tenants differently finds the o
 A password cannot be seen in the catalogs and is not looked at here.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.queries import load_queries
+from dreamhub.sql.schema import fetch_schema_version
 
 _SQL = load_queries("audit")
 _DIGESTS = f"{_SQL['lines']}\n{_SQL['digests']}"
@@ -38,21 +40,38 @@ class Line:
         return f"{owner}: {self.field}"
 
 
-Digests = Mapping[str, Mapping[str, str]]
-"""By tenant, then by part. A tenant or part that is absent is not there."""
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Equal digests, equal facts, as long as the schema has one version."""
+
+    version: int
+    """Of the schema: another one may make tenants differently."""
+    tenants: Mapping[str, Mapping[str, str]]
+    """By tenant, then by part. A tenant or part that is absent is not there."""
 
 
 async def fetch_digests(conn: Connection) -> Digests:
-    """One digest for each part of each tenant: equal digests, equal facts."""
     found: dict[str, dict[str, str]] = {}
+    version = await fetch_schema_version(conn)
     for row in await conn.fetch(_DIGESTS, None):
         found.setdefault(row["tenant"], {})[row["part"]] = row["digest"]
-    return found
+    return Digests(version, found)
+
+
+def digest_of(lines: Iterable[Line]) -> str:
+    """As the database makes it of the lines of one part."""
+    texts = [f"{line.object}|{line.field}|{line.value}" for line in sorted(lines)]
+    return hashlib.md5("\n".join(texts).encode(), usedforsecurity=False).hexdigest()
 
 
 async def fetch_state(conn: Connection, tenant: str) -> frozenset[Line]:
     """All facts about one tenant; empty when it has no schema."""
     return frozenset(Line(**row) for row in await conn.fetch(_STATE, tenant))
+
+
+async def strip_tenant(conn: Connection, tenant: str) -> None:
+    """Take every grant on the tenant's schema and tables from everybody. Provision it in the same transaction."""
+    await conn.execute(_SQL["strip_tenant"], tenant)
 
 
 def find_differences(expected: Iterable[Line], found: Iterable[Line]) -> tuple[str, ...]:

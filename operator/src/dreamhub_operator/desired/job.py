@@ -99,13 +99,13 @@ def build_job(tenant: str, job: IngestJob, worker: WorkerTemplate, signed_at: in
             "activeDeadlineSeconds": worker.deadline_seconds,
             "backoffLimit": BACKOFF_LIMIT,
             "podReplacementPolicy": "Failed",
-            "podFailurePolicy": _failure_policy(),
+            "podFailurePolicy": build_failure_policy(),
             "template": {"metadata": {"labels": labels}, "spec": _pod(job, worker)},
         },
     }
 
 
-def _failure_policy() -> Manifest:
+def build_failure_policy() -> Manifest:
     """A permanent failure is not tried again; a pod that was evicted or preempted does not count as a try."""
     permanent = {"operator": "In", "values": [EXIT_PERMANENT], "containerName": WORKER_COMPONENT}
     return {

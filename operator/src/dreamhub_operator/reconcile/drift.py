@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from dreamhub_operator.cluster import FIELD_MANAGER
@@ -14,6 +15,20 @@ DESIRED_HASH = "dreamhub.dev/desired-hash"
 
 COMPARED = ("spec", "subjects", "roleRef", "data", "automountServiceAccountToken")
 """The parts of an object, beside labels and annotations, that are ours to set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is not as it should be, by names of fields."""
+
+    faults: tuple[str, ...] = ()
+    foreign: bool = False
+    """Whether others did it, and it is to be told as drift."""
+
+
+RIGHT = Finding()
+UNKNOWN = Finding(("not known",))
+"""It has to be made again to be sure."""
 
 
 def stamp(manifest: Manifest) -> Manifest:

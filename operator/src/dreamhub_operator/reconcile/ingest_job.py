@@ -1,9 +1,10 @@
 """One reconcile of an IngestJob: observe, plan, apply, write the status."""
 
+from dataclasses import replace
+
 import structlog
 
 from dreamhub.crd.ingest_job import IngestJob, IngestJobStatus, IngestReason
-from dreamhub.crd.tenant import Tenant
 from dreamhub.domain.conditions import is_true
 from dreamhub.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, TransientError
 from dreamhub.names import job_input_secret
@@ -18,33 +19,37 @@ from dreamhub_operator.reconcile.ingest_plan import (
     RETRY_SECONDS,
     IngestObserved,
     IngestPlan,
-    TenantView,
     is_final,
     is_overdue,
     plan_ingest,
     wants_documents,
+    wants_queueing,
+    wants_slot,
 )
 from dreamhub_operator.reconcile.ingest_status import Finding, build_status, fail, pend
 from dreamhub_operator.reconcile.job_order import write_input
 from dreamhub_operator.reconcile.job_state import JobState, has_ended, read_job
+from dreamhub_operator.reconcile.queues import Queues
 from dreamhub_operator.reconcile.quota_check import explain_refusal
 from dreamhub_operator.reconcile.statuses import build_patch, fence
+from dreamhub_operator.reconcile.tenant_view import view_tenant
 from dreamhub_operator.watched import owner_uid
 
 log = structlog.get_logger()
 
 
-async def reconcile_ingest_job(context: Context, uid: str) -> float | None:
+async def reconcile_ingest_job(context: Context, queues: Queues, uid: str) -> float | None:
     """Seconds until it should run again, or None; 0 when its Job turned out to be gone.
 
-    Raises DreamHubError to be run again after a backoff.
+    Raises DreamHubError to be run again after a backoff; a slot that was kept for it stays kept until then.
     """
     job = context.watched.ingest_jobs.get(uid)
     if job is None or job.metadata.deletion_timestamp is not None:
         return None
-    observed = await observe(context, job)
+    observed = await observe(context, queues, job)
     plan = plan_ingest(job, observed, context.now())
     finding = await apply_plan(context, job, observed, plan)
+    queues.slots.settle(uid)
     if observed.job is not None and uid not in context.watched.jobs:
         return 0
     if finding is not None:
@@ -52,40 +57,57 @@ async def reconcile_ingest_job(context: Context, uid: str) -> float | None:
     return RETRY_SECONDS if finding is not plan.finding else plan.again_seconds
 
 
-async def observe(context: Context, job: IngestJob) -> IngestObserved:
+async def observe(context: Context, queues: Queues, job: IngestJob) -> IngestObserved:
+    observed = _recall(context, job)
+    if observed.tenant is None or is_final(job.status):
+        return observed
+    try:
+        observed = await _ask_database(context, queues, job, observed)
+    except TransientError as error:
+        observed = replace(observed, unavailable=(IngestReason.DATABASE_UNAVAILABLE, error.message))
+    else:
+        state = observed.job
+        refused = await _refusal(context, job, state) if state is not None else None
+        observed = replace(observed, refused=refused)
+    return _decide(queues, job, observed)
+
+
+def _recall(context: Context, job: IngestJob) -> IngestObserved:
+    """What the watches have told."""
     watched, uid = context.watched, job.metadata.uid
     tenant = watched.tenant_of(job)
-    view = _view(tenant) if tenant is not None else None
-    state = watched.jobs.get(uid)
-    observed = IngestObserved(
-        tenant=view, job=state, pods=tuple(watched.pods.get(uid, {}).values()), run=watched.runs.get(uid)
+    return IngestObserved(
+        tenant=view_tenant(tenant) if tenant is not None else None,
+        job=watched.jobs.get(uid),
+        pods=tuple(watched.pods.get(uid, {}).values()),
+        run=watched.runs.get(uid),
     )
-    if view is None or is_final(job.status):
+
+
+async def _ask_database(context: Context, queues: Queues, job: IngestJob, observed: IngestObserved) -> IngestObserved:
+    tenant, state, uid = observed.tenant, observed.job, job.metadata.uid
+    if tenant is None:
         return observed
-    documents = None
-    run = observed.run
-    try:
-        if wants_documents(job, observed) and job.spec.source.documents is not None:
-            documents = await context.database.resolve(view.name, job.spec.source.documents.ids)
-        if state is not None and has_ended(state, observed.pods):
-            run = await _last_word(context, view.name, uid) or run
-    except TransientError as error:
-        unavailable = IngestReason.DATABASE_UNAVAILABLE, error.message
-        return IngestObserved(view, state, observed.pods, run, unavailable=unavailable)
-    refused = await _refusal(context, job, state) if state is not None else None
-    return IngestObserved(view, state, observed.pods, run, documents, refused)
+    if wants_queueing(job, observed):
+        observed = replace(observed, queued=await queues.places.has_place(tenant.name, uid))
+    source = job.spec.source.documents
+    if source is not None and wants_documents(job, observed) and not queues.slots.find_place(job, tenant.job_limit):
+        observed = replace(observed, documents=await context.database.resolve(tenant.name, source.ids))
+    if state is not None and has_ended(state, observed.pods):
+        observed = replace(observed, run=await _last_word(context, tenant.name, uid) or observed.run)
+    return observed
 
 
-def _view(tenant: Tenant) -> TenantView:
-    ready = next((c for c in tenant.status.conditions if c.type == "Ready"), None)
-    deleting = tenant.metadata.deletion_timestamp is not None
-    return TenantView(
-        name=tenant.metadata.name,
-        ready=is_true(tenant.status.conditions, "Ready") and not deleting,
-        suspended=tenant.spec.suspend,
-        message="it is being deleted" if deleting else ready.message if ready else "it is being provisioned",
-        embedding_model=tenant.spec.models.embedding,
-    )
+def _decide(queues: Queues, job: IngestJob, observed: IngestObserved) -> IngestObserved:
+    """Its place in the tenant's queue, decided and kept in one step."""
+    if observed.tenant is None or not wants_slot(job, observed):
+        queues.slots.set_aside(job)
+        return observed
+    place = queues.slots.claim(job, observed.tenant.job_limit)
+    if place == 0 and wants_documents(job, observed) and observed.documents is None:
+        queues.slots.settle(job.metadata.uid)
+        return replace(observed, place=1)
+    return replace(observed, place=place)
 
 
 async def _last_word(context: Context, tenant: str, uid: str) -> RunStatus | None:

@@ -1,4 +1,4 @@
-"""What this process has lately done outside of Kubernetes, so that it need not be done again at each look."""
+"""What this process has done outside of Kubernetes, so that it need not be done again at each look."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -19,6 +19,15 @@ class Ledger:
     def is_current(self, subject: str, secret: str, now: float) -> bool:
         known, at = self._entries.get(subject, ("", float("-inf")))
         return known == fingerprint(secret) and now - at < self.seconds
+
+    def find(self, subject: str, secret: str) -> float | None:
+        """When this was last set so; None when something else was, or nothing."""
+        known, at = self._entries.get(subject, ("", 0.0))
+        return at if known == fingerprint(secret) else None
+
+    def knows(self, subject: str) -> bool:
+        """Whether anything was set since the process began."""
+        return subject in self._entries
 
     def record(self, subject: str, secret: str, now: float) -> None:
         self._entries[subject] = (fingerprint(secret), now)

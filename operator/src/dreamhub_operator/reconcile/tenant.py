@@ -1,42 +1,36 @@
 """One reconcile of a Tenant: observe, plan, apply, again until nothing is left to do, then write the status."""
 
 import secrets
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
-from dreamhub.crd.tenant import Tenant, TenantReason, TenantStatus
-from dreamhub.domain.keys import DataKeys
+from dreamhub.crd.tenant import NamespaceRef, Tenant, TenantReason, TenantStatus
 from dreamhub.errors import ConflictError, DreamHubError, ForbiddenError, InvalidInputError, TransientError
-from dreamhub.names import CREDENTIALS_SECRET
 from dreamhub_operator import events
 from dreamhub_operator.cluster import ObjectKey, key_of
 from dreamhub_operator.context import Context
-from dreamhub_operator.desired.credentials import Passwords, read_passwords
-from dreamhub_operator.desired.namespace import build_operator_binding, build_owner_binding, build_service_accounts
-from dreamhub_operator.desired.network import build_network_policies
-from dreamhub_operator.desired.ownership import owner_selector
-from dreamhub_operator.desired.quota import build_limits, build_quota
 from dreamhub_operator.duties.duty import Duty
-from dreamhub_operator.kinds import SECRET, TENANT, TENANT_CHILDREN, Manifest
-from dreamhub_operator.reconcile.ledger import Ledger
+from dreamhub_operator.kinds import REFLECTED, TENANT
 from dreamhub_operator.reconcile.pace import Pace
 from dreamhub_operator.reconcile.statuses import build_patch, fence
+from dreamhub_operator.reconcile.store_owners import claim_stores
+from dreamhub_operator.reconcile.tenant_look import TenantLook
 from dreamhub_operator.reconcile.tenant_plan import (
     FINALIZER,
     Action,
     AddFinalizer,
-    Desired,
-    Inside,
+    ClaimStores,
+    ExpectNamespace,
     ProvisionDatabase,
     Remove,
     SetCacheUser,
     StoreKeys,
     TenantObserved,
+    TenantPlan,
     Write,
-    namespace_key,
+    may_trust_memory,
     namespace_name,
     plan_tenant,
 )
@@ -49,12 +43,10 @@ from dreamhub_operator.reconcile.tenant_status import (
     build_tenant_status,
     is_ready,
 )
+from dreamhub_operator.reconcile.tenant_stores import cache_label, database_label
 from dreamhub_operator.vault import KeyVault
 
 MAX_ROUNDS = 6
-PASSWORD_BYTES = 32
-DATABASE_SECONDS = 600.0
-"""How long a provisioned database is trusted. The cache is not: Redis forgets its users when it restarts."""
 
 log = structlog.get_logger()
 
@@ -63,8 +55,7 @@ log = structlog.get_logger()
 class TenantReconciler:
     context: Context
     vault: KeyVault
-    database: Ledger = field(default_factory=lambda: Ledger(DATABASE_SECONDS))
-    cache: Ledger = field(default_factory=lambda: Ledger(1.0))
+    look: TenantLook
     pace: Pace = field(default_factory=Pace)
     duties: Sequence[Duty] = ()
 
@@ -77,10 +68,17 @@ class TenantReconciler:
         status = build_tenant_status(tenant, report, self.context.now())
         await write_tenant_status(self.context, tenant, status)
         await self._announce(tenant, status, report)
+        self.context.metrics.tenants_reconciled.set(self.look.known)
         jitter = secrets.randbelow(1000) / 1000
         again = self.pace.next_look(tenant.metadata.uid, report, changed=changed, jitter=jitter)
         again = again if again is not None else self.context.settings.drift_seconds
         return min(again, soon) if soon is not None else again
+
+    def forget(self, tenant: Tenant) -> None:
+        """It is gone."""
+        self.look.forget(tenant)
+        self.context.metrics.tenants_reconciled.set(self.look.known)
+        self.pace.forget(tenant.metadata.uid)
 
     async def _see_to_duties(self, tenant: Tenant, report: Report) -> float | None:
         """Seconds until the first of them wants to be called again."""
@@ -99,12 +97,12 @@ class TenantReconciler:
     async def _converge(self, tenant: Tenant, report: Report) -> Tenant:
         for _ in range(MAX_ROUNDS):
             try:
-                observed = await self._observe(tenant)
+                observed, plan = await self._plan(tenant)
             except DreamHubError as error:
                 report.failures["NamespaceReady"] = _failure("NamespaceReady", error)
                 return tenant
-            plan = plan_tenant(tenant, observed, self._desired(tenant))
             report.namespace, report.obstacle = observed.namespace, plan.obstacle
+            report.owned = observed.inside is not None and observed.inside.are_stores_ours(tenant)
             for action in plan.actions:
                 tenant = await self._attempt(tenant, action, report)
             if report.failures or not plan.actions:
@@ -112,53 +110,16 @@ class TenantReconciler:
                 return tenant
         return tenant
 
-    async def _observe(self, tenant: Tenant) -> TenantObserved:
-        cluster = self.context.cluster
-        live = await cluster.get(namespace_key(tenant))
-        if live is None:
-            return TenantObserved()
-        binding = await cluster.get(key_of(self._desired(tenant).binding))
-        inside = await self._look_inside(tenant) if binding is not None else None
-        return TenantObserved(live, binding, inside, self._unknown_model(tenant))
-
-    async def _look_inside(self, tenant: Tenant) -> Inside:
-        cluster, name, uid = self.context.cluster, tenant.metadata.name, tenant.metadata.uid
-        space, now = namespace_name(tenant), time.monotonic()
-        children: dict[ObjectKey, Manifest] = {}
-        for kind in TENANT_CHILDREN:
-            found = await cluster.list(kind, space, owner_selector(uid))
-            children |= {key_of(manifest): manifest for manifest in found}
-        credentials = await cluster.get(ObjectKey(SECRET, CREDENTIALS_SECRET, space))
-        passwords = read_passwords(credentials)
-        return Inside(
-            children=children,
-            credentials=credentials,
-            vault_keys=await self.vault.read(name),
-            fresh_passwords=Passwords(secrets.token_urlsafe(PASSWORD_BYTES), secrets.token_urlsafe(PASSWORD_BYTES)),
-            fresh_keys=DataKeys.generate().dump(),
-            database_current=passwords is not None and self.database.is_current(uid, passwords.database, now),
-            cache_current=passwords is not None and self.cache.is_current(uid, passwords.redis, now),
-        )
-
-    def _desired(self, tenant: Tenant) -> Desired:
-        settings = self.context.settings
-        children = [
-            *build_service_accounts(tenant),
-            build_owner_binding(tenant),
-            build_quota(tenant),
-            build_limits(tenant),
-            *build_network_policies(tenant, settings.egress),
-        ]
-        return Desired(build_operator_binding(tenant, self.context.subject), children, self.context.addresses)
-
-    def _unknown_model(self, tenant: Tenant) -> str | None:
-        models, wanted = self.context.models, tenant.spec.models
-        try:
-            models.find("embedding", wanted.embedding)
-            models.find("chat", wanted.chat)
-        except InvalidInputError as error:
-            return error.message
-        return None
+    async def _plan(self, tenant: Tenant) -> tuple[TenantObserved, TenantPlan]:
+        """From memory as long as nothing is to be done, or only something to be added; else from live reads."""
+        desired = self.look.desired(tenant)
+        if not self.look.is_live_due(tenant):
+            recalled = await self.look.recall(tenant)
+            plan = plan_tenant(tenant, recalled, desired)
+            if may_trust_memory(tenant, plan):
+                return recalled, plan
+        live = await self.look.observe(tenant)
+        return live, plan_tenant(tenant, live, desired)
 
     async def _attempt(self, tenant: Tenant, action: Action, report: Report) -> Tenant:
         """Do it; a failure is noted with the part it belongs to, and the other parts go on."""
@@ -179,25 +140,36 @@ class TenantReconciler:
                 return await self._add_finalizer(tenant)
             case Write():
                 await self._write(action, report)
+            case ExpectNamespace():
+                return await record_namespace(self.context, tenant, "")
             case Remove(key, object_uid):
                 await self.context.cluster.delete(key, object_uid)
-            case StoreKeys(keys):
-                await self.vault.store(name, keys)
-            case ProvisionDatabase(password):
-                await self.context.database.provision(name, password)
-                self.database.record(uid, password, time.monotonic())
-            case SetCacheUser(password):
-                await self.context.cache.set_user(name, password)
-                self.cache.record(uid, password, time.monotonic())
+            case ClaimStores():
+                await claim_stores(self.context.database, self.vault, tenant)
+            case StoreKeys(ring):
+                await self.vault.store(name, ring, uid)
+            case ProvisionDatabase(credentials, changed):
+                changed = await self.look.stores.provision(tenant, credentials, changed)
+                self._count(report, database_label(tenant), changed)
+            case SetCacheUser(credentials, changed):
+                await self.look.stores.set_user(tenant, credentials)
+                self._count(report, cache_label(tenant), changed)
         return tenant
 
     async def _write(self, action: Write, report: Report) -> None:
         cluster, manifest = self.context.cluster, action.manifest
         replaces = "resourceVersion" in manifest["metadata"]
-        await (cluster.replace(manifest) if replaces else cluster.apply(manifest))
-        if action.is_drift:
-            report.corrections.append(Correction(key_of(manifest).label, action.changed, action.editor))
-            self.context.metrics.drift_corrected.labels(manifest["kind"]).inc()
+        answer = await (cluster.replace(manifest) if replaces else cluster.apply(manifest))
+        key = key_of(manifest)
+        if key.kind in REFLECTED:
+            self.context.children.put(key.kind, answer)
+        self._count(report, key.label, action.changed, action.editor)
+
+    def _count(self, report: Report, label: str, changed: tuple[str, ...], editor: str | None = None) -> None:
+        """Something that others had changed was set back."""
+        if changed:
+            report.corrections.append(Correction(label, changed, editor))
+            self.context.metrics.drift_corrected.labels(label.partition("/")[0]).inc()
 
     async def _add_finalizer(self, tenant: Tenant) -> Tenant:
         return await write_finalizers(self.context, tenant, (*tenant.metadata.finalizers, FINALIZER))
@@ -231,7 +203,7 @@ def _part_of(action: Action) -> Part:
             return "CredentialsFresh"
         case StoreKeys():
             return "CredentialsFresh"
-        case ProvisionDatabase():
+        case ClaimStores() | ProvisionDatabase():
             return "DatabaseReady"
         case SetCacheUser():
             return "CacheReady"
@@ -255,6 +227,13 @@ async def write_tenant_status(context: Context, tenant: Tenant, status: TenantSt
         key = ObjectKey(TENANT, tenant.metadata.name)
         body = {"metadata": fence(tenant.metadata), "status": patch}
         context.watched.put_tenant(await context.cluster.patch(key, body, subresource="status"))
+
+
+async def record_namespace(context: Context, tenant: Tenant, uid: str) -> Tenant:
+    """Which namespace is this Tenant's, before it is made or deleted. The Tenant as it is then."""
+    reference = NamespaceRef(name=namespace_name(tenant), uid=uid)
+    await write_tenant_status(context, tenant, tenant.status.model_copy(update={"namespace": reference}))
+    return context.watched.tenants.get(tenant.metadata.uid, tenant)
 
 
 async def write_finalizers(context: Context, tenant: Tenant, finalizers: tuple[str, ...]) -> Tenant:

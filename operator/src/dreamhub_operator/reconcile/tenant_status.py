@@ -33,6 +33,9 @@ _WAITING: Mapping[Part, TenantReason] = {
 }
 _MESSAGE_LENGTH = 1024
 
+ORPHANED = frozenset({TenantReason.NAMESPACE_FOREIGN, TenantReason.STORES_FOREIGN, TenantReason.DEFINITION_DELETED})
+"""What bears the Tenant's name is not provably its own, or not its own to destroy: it touches nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -54,6 +57,8 @@ class Report:
     """What one reconcile came to know."""
 
     namespace: Manifest | None = None
+    owned: bool = False
+    """Whether everything under the tenant's name outside of Kubernetes is this Tenant's."""
     done: set[Part] = field(default_factory=set)
     failures: dict[Part, Failure] = field(default_factory=dict)
     obstacle: Obstacle | None = None
@@ -85,16 +90,19 @@ def is_ready(report: Report) -> bool:
 
 
 def _phase(tenant: Tenant, report: Report) -> TenantPhase:
-    if report.obstacle is not None and report.obstacle.reason is TenantReason.NAMESPACE_FOREIGN:
-        return "Orphaned" if tenant.status.namespace is not None else "Failed"
+    if report.obstacle is not None and report.obstacle.reason in ORPHANED:
+        return "Orphaned"
     if is_ready(report):
         return "Suspended" if tenant.spec.suspend else "Active"
     return "Failed" if report.obstacle is not None and not report.obstacle.passes else "Provisioning"
 
 
 def _namespace(tenant: Tenant, report: Report) -> NamespaceRef | None:
-    """The namespace of this Tenant: recorded only when it is provably its own."""
-    if report.namespace is None or "NamespaceReady" not in report.done:
+    """The namespace of this Tenant: its UID is recorded only when it and the stores are provably the Tenant's own.
+
+    The API server lets nobody in before that: a namesake's documents are reached by the same name.
+    """
+    if report.namespace is None or not report.owned or "NamespaceReady" not in report.done:
         return tenant.status.namespace
     metadata = report.namespace["metadata"]
     return NamespaceRef(name=metadata["name"], uid=metadata["uid"])
@@ -162,28 +170,29 @@ def build_condition(
     )
 
 
-def build_deleting_status(
-    tenant: Tenant,
-    blocked_by: tuple[str, ...],
-    progress: str,
-    now: datetime,
-    reason: TenantReason = TenantReason.DELETING,
-) -> TenantStatus:
-    """The status of a Tenant that is on its way out, or that may not go yet; `reason` tells what does not answer."""
-    if blocked_by:
-        why = Failure(TenantReason.DELETION_BLOCKED, "deletion waits: " + "; ".join(blocked_by))
-    else:
-        why = Failure(reason, progress)
+@dataclass(frozen=True, slots=True)
+class DeletionNews:
+    """How a deletion stands: what blocks it, or what it waits for."""
+
+    reason: TenantReason
+    blocked_by: tuple[str, ...] = ()
+    progress: str = ""
+
+
+def build_deleting_status(tenant: Tenant, news: DeletionNews, now: datetime) -> TenantStatus:
+    """The status of a Tenant that is on its way out, or that may not go yet."""
+    blocked = bool(news.blocked_by)
+    why = Failure(news.reason, "deletion waits: " + "; ".join(news.blocked_by) if blocked else news.progress)
     stated = [
         build_condition(tenant, "Ready", why, now, holds=False),
-        build_condition(tenant, "Reconciling", why, now, holds=not blocked_by),
-        build_condition(tenant, "Stalled", why, now, holds=bool(blocked_by)),
+        build_condition(tenant, "Reconciling", why, now, holds=not blocked),
+        build_condition(tenant, "Stalled", why, now, holds=blocked),
     ]
     return tenant.status.model_copy(
         update={
             "observed_generation": tenant.metadata.generation,
-            "phase": "Deleting",
-            "deletion": Deletion(blocked_by=blocked_by[:10]),
+            "phase": "Orphaned" if news.reason in ORPHANED else "Deleting",
+            "deletion": Deletion(blocked_by=news.blocked_by[:10]),
             "conditions": merge_conditions(tenant.status.conditions, stated),
         }
     )

@@ -74,3 +74,6 @@ FROM lines GROUP BY tenant, part
 
 -- name: state
 SELECT part, object, field, value FROM lines
+
+-- name: strip_tenant
+SELECT dreamhub.strip_tenant($1)
