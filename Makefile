@@ -71,6 +71,11 @@ bench: cluster-up images install ## Measure: prints one table and writes build/b
 	@python -m hack.host integration
 	@python -m tests.bench
 
+.PHONY: bench-tenants
+bench-tenants: .venv/synced ## Measure many tenants at once without a cluster; COUNT=500
+	@python -m hack.host integration
+	@python -m tests.bench.tenants --count $(or $(COUNT),500)
+
 ##@ Code
 
 .PHONY: check

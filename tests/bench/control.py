@@ -42,7 +42,7 @@ class Cost:
 
 
 async def measure_control(environment: Environment) -> list[Row]:
-    async with _open_control_plane(environment.folder) as (api, plane):
+    async with open_control_plane(environment.folder) as (api, plane):
         ours = await _measure_ours(api, plane, environment)
         nothing = await _measure_bare(api, plane, environment.folder, "nothing")
         plain = await _measure_bare(api, plane, environment.folder, "job")
@@ -57,7 +57,8 @@ async def measure_control(environment: Environment) -> list[Row]:
 
 
 @asynccontextmanager
-async def _open_control_plane(folder: Path) -> AsyncIterator[tuple[Api, ControlPlane]]:
+async def open_control_plane(folder: Path) -> AsyncIterator[tuple[Api, ControlPlane]]:
+    """An API server with our CRDs and rights, and the administrator on it."""
     plane = start_control_plane(folder)
     try:
         async with aiohttp.ClientSession() as session:
@@ -111,15 +112,15 @@ def _run_bare(plane: ControlPlane, folder: Path, namespace: str, what: str) -> I
 
 async def _measure(api: Api, pid: int, namespace: str, *, before: int = 0, window: float = 3.0) -> Cost:
     """`window`: seconds of idling before, whose CPU is taken off, and of settling after."""
-    idle_from = _cpu_seconds(pid)
+    idle_from = cpu_seconds(pid)
     await asyncio.sleep(window)
-    idle = (_cpu_seconds(pid) - idle_from) / window
-    cpu, started = _cpu_seconds(pid), time.monotonic()
+    idle = (cpu_seconds(pid) - idle_from) / window
+    cpu, started = cpu_seconds(pid), time.monotonic()
     await _create(api, namespace, "job", JOBS)
     await _wait_until_done(api, namespace, JOBS + before)
     made = time.monotonic() - started
     await asyncio.sleep(window)
-    spent = _cpu_seconds(pid) - cpu - idle * (time.monotonic() - started)
+    spent = cpu_seconds(pid) - cpu - idle * (time.monotonic() - started)
     return Cost(JOBS / made, spent / JOBS * 1000)
 
 
@@ -156,7 +157,7 @@ async def _wait_until_done(api: Api, namespace: str, count: int) -> None:
     await eventually(done, f"{count} IngestJobs dealt with in {namespace}", 120)
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """User and system time of a running process (proc_pid_stat(5): fields 14 and 15)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
