@@ -28,6 +28,9 @@ class Database(Protocol):
     async def inspect(self, tenant: str) -> frozenset[Line]:
         """What they say about one."""
 
+    async def set_login(self, tenant: str, credentials: Credentials) -> None:
+        """Accept the login, and leave the one before as it is. Idempotent."""
+
     async def end_login(self, tenant: str, slot: FormerSlot) -> None:
         """Refuse the login and end its sessions. Idempotent."""
 

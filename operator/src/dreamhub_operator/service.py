@@ -18,6 +18,7 @@ from dreamhub_operator.cluster import ObjectKey
 from dreamhub_operator.connection import Connection
 from dreamhub_operator.context import Context
 from dreamhub_operator.duties.isolation import IsolationDuty
+from dreamhub_operator.duties.rotation import RotationDuty
 from dreamhub_operator.duties.usage import UsageBoard, UsageDuty
 from dreamhub_operator.election import Election
 from dreamhub_operator.freshness import Freshness
@@ -80,6 +81,7 @@ class Service:
         self._verifier = Verifier(self.context, runner.run, self._look_again)
         duties = (
             UsageDuty(self.context, self._queues, board, self._wake),
+            RotationDuty(self.context, vault),
             IsolationDuty(self.context, self._verifier),
         )
         self._reconciler = TenantReconciler(

@@ -37,9 +37,7 @@ class PostgresDatabase:
             if strip:
                 await audit.strip_tenant(conn, tenant)
             await tenants.provision_tenant(conn, tenant)
-            if credentials.slot:
-                verifier = _build_verifier(tenant, credentials.passwords.database)
-                await logins.set_login(conn, tenant, credentials.slot, verifier)
+            await _set_login(conn, tenant, credentials)
             if credentials.former is not None:
                 await logins.expire_login(conn, tenant, credentials.former.slot, credentials.former.valid_until)
 
@@ -50,6 +48,10 @@ class PostgresDatabase:
     async def inspect(self, tenant: str) -> frozenset[Line]:
         async with self._connection() as conn:
             return await audit.fetch_state(conn, tenant)
+
+    async def set_login(self, tenant: str, credentials: Credentials) -> None:
+        async with self._connection() as conn:
+            await _set_login(conn, tenant, credentials)
 
     async def end_login(self, tenant: str, slot: FormerSlot) -> None:
         async with self._connection() as conn:
@@ -99,6 +101,13 @@ class PostgresDatabase:
             version = await schema.fetch_schema_version(conn)
         if not schema.is_compatible(version):
             raise UnavailableError(f"the database schema is at version {version}; this build needs {schema.SCHEMA_MIN}")
+
+
+async def _set_login(conn: Connection, tenant: str, credentials: Credentials) -> None:
+    """One of a release without slots is left as it is until it has been rotated."""
+    if credentials.slot:
+        verifier = _build_verifier(tenant, credentials.passwords.database)
+        await logins.set_login(conn, tenant, credentials.slot, verifier)
 
 
 def _build_verifier(tenant: str, password: str) -> str:

@@ -13,6 +13,7 @@ from dreamhub.errors import TransientError
 from dreamhub.llm.embedding import Embedder
 from dreamhub.sql.connections import Connection, Pool, translate_failures
 from dreamhub_worker.extractor import Extractor
+from dreamhub_worker.key_file import KeyFile
 
 T = TypeVar("T")
 
@@ -51,13 +52,18 @@ class Stop:
 @dataclass(frozen=True)
 class Toolbox:
     pool: Pool
-    keys: DataKeys
+    key_file: KeyFile
     index: TermIndex
     embedder: Embedder
     extractor: Extractor
     stop: Stop
     work_dir: Path
     size_limit: int
+
+    @property
+    def keys(self) -> DataKeys:
+        """As they are mounted now: ask just before using them. May raise InvalidInputError."""
+        return self.key_file.read()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

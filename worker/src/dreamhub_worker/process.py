@@ -6,9 +6,11 @@ import gc
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
+from pathlib import Path
 
 import structlog
 
@@ -66,17 +68,18 @@ async def open_toolbox(settings: WorkerSettings, opening: Future[Embedder], stop
         options = PoolOptions(maximum=3, application="dreamhub-worker")
         pool = await open_pool(settings.database_url, options)
         stack.push_async_callback(pool.close)
-        extractor = await stack.enter_async_context(Extractor())
+        originals = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=settings.work_dir)))
+        extractor = await stack.enter_async_context(Extractor(folder=originals))
         embedder = await asyncio.wrap_future(opening)
         stack.push_async_callback(embedder.close)
         yield Toolbox(
             pool=pool,
-            keys=settings.keys,
-            index=TermIndex(settings.keys),
+            key_file=settings.keys,
+            index=TermIndex(settings.keys.read()),
             embedder=embedder,
             extractor=extractor,
             stop=stop,
-            work_dir=settings.work_dir,
+            work_dir=originals,
             size_limit=settings.size_limit,
         )
 

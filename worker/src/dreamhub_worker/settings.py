@@ -11,10 +11,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from dreamhub.domain.job_input import JobInput
-from dreamhub.domain.keys import DataKeys
 from dreamhub.errors import InvalidInputError
 from dreamhub.llm.models import ModelSettings, load_models
 from dreamhub.secret_files import SecretSource, secret_source
+from dreamhub_worker.key_file import KeyFile
 
 DEFAULT_JOB_DIR = "/var/run/dreamhub/job"
 DEFAULT_CREDENTIALS_DIR = "/var/run/dreamhub/credentials"
@@ -28,7 +28,7 @@ class WorkerSettings:
     database_url: SecretSource = field(repr=False)
     """Asked for each connection: the login may be rotated while the worker runs. So may the next one."""
     redis_url: SecretSource = field(repr=False)
-    keys: DataKeys = field(repr=False)
+    keys: KeyFile = field(repr=False)
     size_limit: int
     """Largest original that is read, in bytes."""
     holder: str
@@ -47,12 +47,18 @@ def read_settings(environment: Mapping[str, str]) -> WorkerSettings:
         model=load_models(job_dir / "models.yaml").find("embedding", job.embedding_model),
         database_url=_find_secret(credentials / "database-url"),
         redis_url=_find_secret(credentials / "redis-url"),
-        keys=DataKeys.parse(_read(credentials / "keys.json")),
+        keys=_find_keys(credentials / "keys.json"),
         size_limit=_read_number(environment, "DREAMHUB_UPLOAD_LIMIT_BYTES", DEFAULT_SIZE_LIMIT),
         holder=environment.get("DREAMHUB_POD_NAME") or environment.get("HOSTNAME", "unknown"),
         work_dir=Path(tempfile.gettempdir()),
         log_level=environment.get("DREAMHUB_LOG_LEVEL", "INFO"),
     )
+
+
+def _find_keys(path: Path) -> KeyFile:
+    keys = KeyFile(path)
+    keys.read()
+    return keys
 
 
 def _read(path: Path) -> str:

@@ -191,6 +191,7 @@ class TenantReconciler:
 
 def _conclude(report: Report, observed: TenantObserved) -> None:
     """Parts that nothing was left to do for, and nothing failed, are done."""
+    report.inside = observed.inside
     if observed.inside is None and report.obstacle is None:
         return
     blocked = report.obstacle is not None and report.obstacle.reason is not TenantReason.UNKNOWN_MODEL

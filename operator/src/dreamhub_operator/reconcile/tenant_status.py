@@ -20,7 +20,7 @@ from dreamhub.crd.tenant import (
 )
 from dreamhub.domain.conditions import merge_conditions
 from dreamhub_operator.kinds import Manifest
-from dreamhub_operator.reconcile.tenant_plan import Obstacle
+from dreamhub_operator.reconcile.tenant_plan import Inside, Obstacle
 
 Part = Literal["NamespaceReady", "DatabaseReady", "CacheReady", "CredentialsFresh"]
 PARTS: tuple[Part, ...] = ("NamespaceReady", "DatabaseReady", "CacheReady", "CredentialsFresh")
@@ -67,6 +67,8 @@ class Report:
     """What duties came to know: fields of the status by their names in TenantStatus."""
     findings: list[TenantCondition] = field(default_factory=list)
     """Conditions that duties state."""
+    inside: Inside | None = None
+    """What the last look found; duties act on it."""
 
 
 def build_tenant_status(tenant: Tenant, report: Report, now: datetime) -> TenantStatus:

@@ -22,9 +22,7 @@ def build_credentials_status(credentials: Credentials) -> CredentialsStatus | No
     )
 
 
-def build_keys_status(
-    ring: KeyRing, born: datetime, run: RekeyRun | None, before: KeysStatus | None
-) -> KeysStatus:
+def build_keys_status(ring: KeyRing, born: datetime, run: RekeyRun | None, before: KeysStatus | None) -> KeysStatus:
     spreading = ring.newest != ring.keys.active
     known = before.rotated_time if before is not None else None
     return KeysStatus(
