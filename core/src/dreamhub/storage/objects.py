@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import obstore
 import structlog
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
 from dreamhub.errors import BugError, InvalidInputError, NotFoundError, UnavailableError
@@ -51,6 +51,11 @@ def _translate_failures() -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise NotFoundError("the stored original is not there", code="ObjectNotFound") from error
+    except (PermissionDeniedError, UnauthenticatedError) as error:
+        raise UnavailableError(
+            "the object store refuses the keys; put present ones into the Secret, or give them their rights back",
+            code="ObjectStoreUnavailable",
+        ) from error
     except (BaseError, OSError) as error:
         raise UnavailableError(
             f"the object store does not answer ({type(error).__name__}); the next try may succeed",
