@@ -1,8 +1,6 @@
 """Live progress: snapshot, deltas, resuming after a lost connection, and who may listen."""
 
 import asyncio
-import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +12,8 @@ from redis.asyncio import Redis
 from dreamhub import names
 from dreamhub.domain.progress import DocumentCounts, Progress
 from dreamhub.storage.progress import publish
+from dreamhub_api.auth import token_review
+from dreamhub_api.hub import connection
 from tests.integration.api.platform import Caller, Cluster, Tenant, until
 
 INLINE = {"source": {"inline": {"name": "note.md", "text": "Some text."}}}
@@ -268,14 +268,32 @@ async def test_ticket_opens_once(caller: Caller, acme: Tenant) -> None:
         assert refused.value.status == 401
 
 
-async def test_expired_token_ends_the_connection(caller: Caller, acme: Tenant, redis_admin: Redis) -> None:
-    """The shortest token that Kubernetes makes lives ten minutes, so the ticket's login is aged in Redis."""
-    ticket = (await caller.ok("POST", "/ws-tickets"))["ticket"]
+async def test_a_ticket_keeps_its_token_to_itself(caller: Caller, acme: Tenant, redis_admin: Redis) -> None:
+    await caller.ok("POST", "/ws-tickets")
     (key,) = [key async for key in redis_admin.scan_iter(f"{names.redis_prefix(acme.name)}ticket:*")]
-    held = json.loads(await redis_admin.get(key) or "")
-    await redis_admin.set(key, json.dumps({**held, "expires_at": time.time() + 1}), ex=30)
-    async with connect(caller, headers={}, params={"ticket": ticket}) as socket:
-        message = await socket.inner.receive(timeout=RECEIVE_SECONDS)
+    held = await redis_admin.get(key)
+    assert held is not None
+    assert acme.token.encode()[:40] not in held
+    assert b"owner" not in held
+
+
+@pytest.mark.parametrize("way", ["header", "ticket"])
+async def test_a_login_that_is_taken_back_ends_the_connection(
+    caller: Caller, acme: Tenant, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """The token would live for an hour, but its service account is deleted. Kubernetes too takes some seconds."""
+    monkeypatch.setattr(connection, "RECHECK_SECONDS", 0.1)
+    monkeypatch.setattr(token_review, "ACCEPTED_SECONDS", 0.1)
+    options: dict[str, Any] = {}
+    if way == "ticket":
+        ticket = (await caller.ok("POST", "/ws-tickets"))["ticket"]
+        options = {"headers": {}, "params": {"ticket": ticket}}
+    async with connect(caller, **options) as socket:
+        await socket.send(op="ping")
+        assert (await socket.receive())["type"] == "pong"
+        path = f"/api/v1/namespaces/{names.namespace(acme.name)}/serviceaccounts/{names.OWNER_SERVICE_ACCOUNT}"
+        await cluster.api.ok("DELETE", path)
+        message = await socket.inner.receive(timeout=60)
         assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 4401)
 
 

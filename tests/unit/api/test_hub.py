@@ -9,7 +9,7 @@ import pytest
 
 from dreamhub.crd.ingest_job import IngestJob as Resource
 from dreamhub.domain.progress import Progress
-from dreamhub.errors import NotFoundError
+from dreamhub.errors import DreamHubError, NotFoundError, UnauthenticatedError, UnavailableError
 from dreamhub.storage.progress import Position
 from dreamhub_api.auth.principal import Principal
 from dreamhub_api.hub.board import KEPT_CHANGES, Board
@@ -184,3 +184,31 @@ async def until_closed(socket: Socket) -> None:
     async with asyncio.timeout(5):
         while not socket.closed:
             await asyncio.sleep(0)
+
+
+class Verdict:
+    """Says of each verification what the test wants."""
+
+    def __init__(self, *errors: DreamHubError | None) -> None:
+        self.errors = list(errors)
+
+    async def verify_again(self, _principal: Principal) -> None:
+        error = self.errors.pop(0)
+        if error is not None:
+            raise error
+
+    def seconds_left(self, _principal: Principal) -> float:
+        return 0.0
+
+
+async def test_a_connection_outlives_who_would_verify_it_and_not_its_token() -> None:
+    socket: Any = Socket()
+    connection = Connection(socket, Principal("acme", "jane", frozenset({"read"}), 0.0), cast("Any", None))
+    away = UnavailableError("away", code="KubernetesUnavailable")
+    verdict = Verdict(None, away, None, UnauthenticatedError("expired " * 40, code="TokenExpired"))
+    async with asyncio.timeout(5):
+        await connection._recheck(cast("Any", verdict))
+    await until_closed(socket)
+    [(code, message)] = socket.closed
+    assert (code, connection.reason, verdict.errors) == (4401, "expired", [])
+    assert len(message) <= 123

@@ -1,5 +1,6 @@
 """Decisions about tokens, with keys made here and a clock that tests move."""
 
+import asyncio
 import base64
 import hmac
 import json
@@ -14,7 +15,7 @@ from joserfc.jwk import ECKey, RSAKey
 from dreamhub.crd.tenant import Tenant
 from dreamhub.errors import DreamHubError, ForbiddenError, UnauthenticatedError, UnavailableError
 from dreamhub_api.auth.authenticator import Authenticator
-from dreamhub_api.auth.jwks import MAX_AGE_SECONDS, UNKNOWN_KID_SECONDS, JwksCache
+from dreamhub_api.auth.jwks import BROKEN_SECONDS, MAX_AGE_SECONDS, UNKNOWN_KID_SECONDS, JwksCache
 from dreamhub_api.auth.oidc import OidcRules, OidcVerifier
 from dreamhub_api.auth.principal import Identity, Principal, admit, oidc_scopes, require, service_account_scopes
 from dreamhub_api.auth.token_review import ACCEPTED_SECONDS, REFUSED_SECONDS, Review, TokenReviewVerifier, identify
@@ -153,6 +154,44 @@ class TestJwks:
         clock.now += UNKNOWN_KID_SECONDS + 1
         assert await code_of(cache.find("unknown")) == "TokenKey"
         assert issuer.fetches == 3
+
+    async def test_not_even_ever_other_ones(self) -> None:
+        issuer, clock = Issuer(), Clock()
+        cache = JwksCache(issuer.fetch, clock)
+        await cache.find("one")
+        for number in range(2_000):
+            assert await code_of(cache.find(f"made-up-{number}")) == "TokenKey"
+        assert issuer.fetches == 2
+        clock.now += UNKNOWN_KID_SECONDS + 1
+        issuer.keys = [KEY, NEXT_KEY]
+        assert (await cache.find("two")).kid == "two", "a key of the issuer's is found in between"
+
+    async def test_who_comes_while_keys_are_fetched_waits_for_them(self) -> None:
+        issuer, gate = Issuer(), asyncio.Event()
+
+        async def fetch() -> dict[str, Any]:
+            if issuer.fetches:
+                await gate.wait()
+            return await issuer.fetch()
+
+        cache = JwksCache(fetch, Clock())
+        await cache.find("one")
+        issuer.keys = [KEY, NEXT_KEY]
+        finding = [asyncio.create_task(cache.find("two")) for _ in range(5)]
+        await asyncio.sleep(0)
+        gate.set()
+        assert {(await task).kid for task in finding} == {"two"}
+        assert issuer.fetches == 2
+
+    async def test_a_broken_issuer_is_not_stormed(self) -> None:
+        issuer, clock = Issuer(broken=True), Clock()
+        cache = JwksCache(issuer.fetch, clock)
+        for number in range(50):
+            assert await code_of(cache.find(f"made-up-{number}")) == "IssuerUnavailable"
+        assert issuer.fetches == 1
+        issuer.broken = False
+        clock.now += BROKEN_SECONDS + 1
+        assert (await cache.find("one")).kid == "one"
 
     async def test_withdrawn_key_stops_working(self) -> None:
         issuer, clock = Issuer(), Clock()
@@ -323,15 +362,42 @@ class TestAuthenticator:
         there: dict[str, Tenant] = {"acme": tenant()}
         authenticator, _, clock = self.build(Review(authenticated=False), there.get)
         principal = await authenticator.authenticate(f"Bearer {sign()}")
-        authenticator.still_holds(principal)
+        await authenticator.verify_again(principal)
         del there["acme"]
-        with pytest.raises(UnauthenticatedError):
-            authenticator.still_holds(principal)
+        assert await code_of(authenticator.verify_again(principal)) == "UnknownTenant"
+        there["acme"] = tenant(metadata={"name": "acme", "deletionTimestamp": "2026-01-01T00:00:00Z"})
+        assert await code_of(authenticator.verify_again(principal)) == "TenantDeleting"
         there["acme"] = tenant()
+        await authenticator.verify_again(principal)
         clock.now = principal.expires_at
-        with pytest.raises(UnauthenticatedError):
-            authenticator.still_holds(principal)
+        assert await code_of(authenticator.verify_again(principal)) == "TokenExpired"
         assert 0 < authenticator.seconds_left(principal) < 1
+
+    async def test_long_connections_end_when_the_cluster_takes_the_token_back(self) -> None:
+        authenticator, cluster, clock = self.build(Review(True, OWNER, ("dreamhub",)), tenant)
+        token = sign(iss="https://kubernetes.default.svc", aud=["dreamhub"])
+        principal = await authenticator.authenticate(f"Bearer {token}")
+        cluster.review = Review(authenticated=False)
+        await authenticator.verify_again(principal)
+        assert cluster.asked == 1, "a review is believed for a while"
+        clock.now += ACCEPTED_SECONDS + 1
+        assert await code_of(authenticator.verify_again(principal)) == "TokenRefused"
+
+    async def test_long_connections_end_with_the_issuers_key(self) -> None:
+        clock, issuer = Clock(), Issuer()
+        oidc = OidcVerifier(RULES, JwksCache(issuer.fetch, clock), clock)
+        authenticator = Authenticator(oidc, TokenReviewVerifier(Cluster(Review(False)), clock), tenant, clock)
+        principal = await authenticator.authenticate(f"Bearer {sign(exp=int(NOW) + 10_000)}")
+        issuer.keys = [NEXT_KEY]
+        clock.now += MAX_AGE_SECONDS + 1
+        assert await code_of(authenticator.verify_again(principal)) == "TokenKey"
+
+    async def test_a_principal_shows_no_token(self) -> None:
+        authenticator, _, _ = self.build(Review(authenticated=False), tenant)
+        token = sign()
+        principal = await authenticator.authenticate(f"Bearer {token}")
+        assert principal.token == token
+        assert token not in repr(principal)
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer  ", "Basic abc", "Token abc"])

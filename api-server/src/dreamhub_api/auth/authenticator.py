@@ -1,6 +1,7 @@
 """From an Authorization header to a Principal: choose the verifier by issuer, verify, look the tenant up."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from dreamhub.crd.tenant import Tenant
 from dreamhub_api.auth.oidc import OidcVerifier
@@ -32,16 +33,16 @@ class Authenticator:
             identity = await self._oidc.verify(token, peeked)
         else:
             identity = await self._service_accounts.verify(token, peeked)
-        return admit(identity, self._find_tenant(identity.tenant))
+        return replace(admit(identity, self._find_tenant(identity.tenant)), token=token)
 
     def seconds_left(self, principal: Principal) -> float:
         """Until the token expires; at least a little, so that a caller who waits this long gets forward."""
         return max(0.05, principal.expires_at - self._clock())
 
-    def still_holds(self, principal: Principal) -> None:
-        """For long connections: the token has not expired and the tenant is still there. Raises as above."""
+    async def verify_again(self, principal: Principal) -> None:
+        """For long connections: the token would still be let in, for the same tenant and person. Raises as above."""
         if principal.expires_at <= self._clock():
             raise expired()
-        tenant = self._find_tenant(principal.tenant)
-        if tenant is None or tenant.metadata.deletion_timestamp is not None:
+        present = await self.authenticate(f"Bearer {principal.token}")
+        if (present.tenant, present.subject) != (principal.tenant, principal.subject):
             raise expired()

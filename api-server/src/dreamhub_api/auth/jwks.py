@@ -10,13 +10,18 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet, KeySetSerialization
 
 from dreamhub.errors import UnauthenticatedError, UnavailableError
-from dreamhub_api.auth.cache import ExpiringCache
 
 MAX_AGE_SECONDS = 600.0
 """After it the set is fetched again, so that a key that the issuer withdrew stops working."""
 
-UNKNOWN_KID_SECONDS = 30.0
-"""A key id that the issuer does not have is not asked for again this long: made-up ids must not become requests."""
+UNKNOWN_KID_SECONDS = 10.0
+"""How often a key id that is not there leads to a fetch, whatever ids come: made-up ones must not become requests.
+
+A new key of the issuer is known after so long at the latest.
+"""
+
+BROKEN_SECONDS = 2.0
+"""How often an issuer that does not answer is asked, while not a single key is known."""
 
 FETCH_TIMEOUT_SECONDS = 5.0
 MAX_DOCUMENT_BYTES = 1_000_000
@@ -35,20 +40,29 @@ class JwksCache:
         self._lock = asyncio.Lock()
         self._keys: dict[str, Key] = {}
         self._fetched_at = float("-inf")
-        self._unknown: ExpiringCache[str, bool] = ExpiringCache(1024, clock)
+        self._missed_at = float("-inf")
+        self._failed_at = float("-inf")
 
     async def find(self, kid: str | None) -> Key:
         """The key of this id; without an id, the only key. Raises UnauthenticatedError when the issuer has none."""
         if self._clock() - self._fetched_at > MAX_AGE_SECONDS:
             await self._refresh(self._fetched_at)
         key = self._lookup(kid)
-        if key is None and not self._unknown.get(kid or ""):
-            await self._refresh(self._fetched_at)
+        if key is None:
+            await self._look_again()
             key = self._lookup(kid)
         if key is None:
-            self._unknown.put(kid or "", value=True, expires_at=self._clock() + UNKNOWN_KID_SECONDS)
             raise UnauthenticatedError("the token is signed with a key that its issuer does not have", code="TokenKey")
         return key
+
+    async def _look_again(self) -> None:
+        """Fetch for an id that is not there, unless that was done just now; a fetch that is under way is waited for."""
+        if self._clock() - self._missed_at > UNKNOWN_KID_SECONDS:
+            self._missed_at = self._clock()
+            await self._refresh(self._fetched_at)
+        else:
+            async with self._lock:
+                pass
 
     def _lookup(self, kid: str | None) -> Key | None:
         if kid is None:
@@ -60,18 +74,23 @@ class JwksCache:
         async with self._lock:
             if self._fetched_at > seen:
                 return
+            if not self._keys and self._clock() - self._failed_at <= BROKEN_SECONDS:
+                raise _unreadable()
             try:
                 keys = KeySet.import_key_set(cast("KeySetSerialization", await self._fetch()))
             except (aiohttp.ClientError, TimeoutError, JoseError, KeyError, TypeError, ValueError) as error:
+                self._failed_at = self._clock()
                 if not self._keys:
-                    raise UnavailableError(
-                        "the identity provider's keys cannot be read; try again", code="IssuerUnavailable"
-                    ) from error
+                    raise _unreadable() from error
                 _log.warning("jwks refresh failed", error=type(error).__name__)
                 self._fetched_at = self._clock() - MAX_AGE_SECONDS + UNKNOWN_KID_SECONDS
                 return
             self._keys = {key.kid: key for key in keys.keys if key.kid}
             self._fetched_at = self._clock()
+
+
+def _unreadable() -> UnavailableError:
+    return UnavailableError("the identity provider's keys cannot be read; try again", code="IssuerUnavailable")
 
 
 def http_fetch(session: aiohttp.ClientSession, issuer: str, jwks_url: str | None) -> Fetch:

@@ -72,5 +72,5 @@ async def _principal(request: web.Request) -> Principal:
     if ticket is None:
         return await services.authenticator.authenticate(request.headers.get(hdrs.AUTHORIZATION))
     principal = await services.tickets.redeem(ticket)
-    services.authenticator.still_holds(principal)
+    await services.authenticator.verify_again(principal)
     return principal

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+import structlog
 from aiohttp import WSMsgType, web
 from pydantic import ValidationError
 
@@ -26,6 +27,14 @@ CLOSE_SECONDS = 5.0
 GOING_AWAY: Final = 1001
 TRY_AGAIN: Final = 1013
 TOKEN_EXPIRED: Final = 4401
+
+NOBODY_TELLS = frozenset({"KubernetesUnavailable", "IssuerUnavailable"})
+"""A token that was good stays so until it expires while whoever would verify it is away."""
+
+CLOSE_BYTES = 123
+"""RFC 6455: all that a close frame can say."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Connection:
@@ -93,10 +102,12 @@ class Connection:
     async def _recheck(self, authenticator: Authenticator) -> None:
         while True:
             try:
-                authenticator.still_holds(self._principal)
+                await authenticator.verify_again(self._principal)
             except DreamHubError as error:
-                self.end("expired", TOKEN_EXPIRED, error.message.encode())
-                return
+                if error.code not in NOBODY_TELLS:
+                    self.end("expired", TOKEN_EXPIRED, error.message.encode()[:CLOSE_BYTES])
+                    return
+                _log.info("a connection's token is verified later", code=error.code)
             await asyncio.sleep(min(RECHECK_SECONDS, authenticator.seconds_left(self._principal)))
 
     async def _obey(self, text: str) -> None:
