@@ -22,7 +22,8 @@ PROBE_USER = "user default on nopass resetkeys resetchannels -@all +ping"
 _OWN_KEYS = "~dh:* &dh:*"
 RULES: Mapping[str, str] = {
     "api": f"{_OWN_KEYS} +@all -@dangerous -@scripting +fcall_ro",
-    "operator": f"{_OWN_KEYS} +@all -@dangerous +acl|setuser +acl|getuser +acl|deluser +acl|list +acl|save +acl|whoami",
+    "operator": f"{_OWN_KEYS} +@all -@dangerous +acl|setuser +acl|getuser +acl|deluser +acl|list +acl|save "
+    "+acl|whoami +info",
 }
 """What `dreamhub_<login>` may do; the Secret holds `<login>-password` for each."""
 
