@@ -9,7 +9,7 @@ from pydantic import Field
 
 from dreamhub_api.auth.principal import Principal
 from dreamhub_api.services.bundle import Services
-from dreamhub_client.models import Scope
+from dreamhub_client.tenants import Scope
 from dreamhub_client.wire import MAX_PAGE, MAX_TAGS, Name, Request, Tag, Wire
 
 DEFAULT_PAGE = 50

@@ -5,6 +5,7 @@ from typing import Any
 from dreamhub_api.calls import NoBody, NoQuery, Outcome, PageQuery, Route, UploadQuery
 from dreamhub_api.handlers import documents, ingest_jobs, knowledge, tenants
 from dreamhub_client import models
+from dreamhub_client.tenants import TenantSelf, Usage
 from dreamhub_client.wire import Wire
 
 
@@ -15,15 +16,13 @@ def _one(model: type[Wire], description: str) -> dict[int, Outcome]:
 _GONE = {204: Outcome(None, "Deleted.")}
 
 ROUTES: tuple[Route[Any, Any], ...] = (
-    Route(
-        "GET", "/tenants/self", tenants.get_own_tenant, "read", _one(models.TenantSelf, "The tenant."), NoQuery, NoBody
-    ),
+    Route("GET", "/tenants/self", tenants.get_own_tenant, "read", _one(TenantSelf, "The tenant."), NoQuery, NoBody),
     Route(
         "GET",
         "/usage",
         tenants.get_usage,
         "read",
-        _one(models.Usage, "Limits and usage."),
+        _one(Usage, "Limits and usage."),
         NoQuery,
         NoBody,
     ),

@@ -25,8 +25,8 @@ from dreamhub_client.models import (
     JobSourceView,
     JobTiming,
     Stage,
-    TenantUsage,
 )
+from dreamhub_client.tenants import TenantUsage
 
 STAGE_BY_REASON: dict[str, Stage] = {
     "Starting": "Starting",

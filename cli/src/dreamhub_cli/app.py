@@ -14,12 +14,13 @@ from dreamhub_cli.commands.doctor import doctor
 from dreamhub_cli.commands.jobs import jobs
 from dreamhub_cli.commands.search import search
 from dreamhub_cli.commands.upload import upload
+from dreamhub_cli.commands.usage import usage
 from dreamhub_cli.commands.watch import watch
 from dreamhub_cli.connection import Connection, UsageError, choose_connection, parse_kube
 from dreamhub_cli.run import Settings
 from dreamhub_client.kube import SYSTEM_NAMESPACE, KubeAccess
 
-COMMANDS = (upload, watch, search, ask, jobs, doctor)
+COMMANDS = (upload, watch, search, ask, jobs, usage, doctor)
 
 _EPILOG = "Exit codes: " + "; ".join(
     " ".join(line.split()) for line in (exit_codes.__doc__ or "").splitlines() if line[:5].strip().isdigit()

@@ -30,11 +30,10 @@ from dreamhub_client.models import (
     SearchRequest,
     SearchResponse,
     Task,
-    TenantSelf,
-    Usage,
     WsTicket,
 )
 from dreamhub_client.retry import RetryPolicy
+from dreamhub_client.tenants import TenantSelf, Usage
 from dreamhub_client.transport import API_PREFIX, Call, Transport, connect, segment
 from dreamhub_client.upload import Upload
 from dreamhub_client.watch import Updates, WatchSettings, watch_job

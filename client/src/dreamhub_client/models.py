@@ -9,6 +9,7 @@ from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
+from dreamhub_client.tenants import QuotaName
 from dreamhub_client.wire import (
     INTEGRAL,
     MAX_HITS,
@@ -27,9 +28,6 @@ from dreamhub_client.wire import (
 VersionState = Literal["uploaded", "landing", "active", "failed"]
 JobPhase = Literal["Pending", "Running", "Succeeded", "Failed"]
 Stage = Literal["Starting", "Fetching", "Extracting", "Chunking", "Embedding", "Storing", "Finished"]
-Scope = Literal["read", "write"]
-QuotaName = Literal["documents", "chunks", "storage", "tokensPerDay", "tokensPerMonth", "queuedJobs", "concurrentJobs"]
-Purpose = Literal["ingest", "search", "answer"]
 
 FINISHED_PHASES: frozenset[str] = frozenset({"Succeeded", "Failed"})
 
@@ -79,71 +77,7 @@ class Problem(Wire):
     """When usage starts again at nothing; None when only the tenant itself can make room."""
 
 
-# Tenants and logins
-
-
-class TenantModels(Wire):
-    embedding: str
-    chat: str
-
-
-class TenantUsage(Wire):
-    """As the platform last looked; `GET /usage` has the figures of now, and the limits."""
-
-    documents: int
-    chunks: int
-    storage_bytes: int
-    tokens_today: int
-    tokens_month: int
-    running_jobs: int
-    queued_jobs: int
-    observed_time: AwareDatetime | None = None
-
-
-class TenantSelf(Wire):
-    """The caller's tenant, and what the caller may do in it."""
-
-    name: str
-    display_name: str
-    phase: str
-    suspended: bool
-    models: TenantModels
-    subject: str
-    """Who the token says the caller is: an OIDC subject or a service account's full name."""
-    scopes: tuple[Scope, ...]
-    usage: TenantUsage | None = None
-    """None until the platform has looked for the first time."""
-
-
-class QuotaUse(Wire):
-    """One quota of the plan. Storage is in bytes; the two of jobs count those that wait or run, and those that run."""
-
-    quota: QuotaName
-    used: int
-    limit: int | None = None
-    """None is no limit."""
-    resets_at: AwareDatetime | None = None
-    """Of tokens: when `used` starts again at nothing."""
-
-
-class TokenUse(Wire):
-    """What one model was used for since midnight and since the first of the month, UTC."""
-
-    model: str
-    purpose: Purpose
-    today: int
-    month: int
-
-
-class Usage(Wire):
-    """What the tenant holds and has used, and the limits of its plan."""
-
-    suspended: bool
-    """New documents and new ingest jobs are refused; everything else goes on."""
-    quotas: tuple[QuotaUse, ...]
-    """Each once."""
-    tokens: tuple[TokenUse, ...] = ()
-    """Of this month, the largest first."""
+# Logins
 
 
 class WsTicket(Wire):

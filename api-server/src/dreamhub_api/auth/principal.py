@@ -6,7 +6,7 @@ from typing import Literal
 from dreamhub import names
 from dreamhub.crd.tenant import Tenant
 from dreamhub.errors import ForbiddenError, UnavailableError
-from dreamhub_client.models import Scope
+from dreamhub_client.tenants import Scope
 
 ALL_SCOPES: frozenset[Scope] = frozenset({"read", "write"})
 READ_ONLY: frozenset[Scope] = frozenset({"read"})

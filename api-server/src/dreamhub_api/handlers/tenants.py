@@ -4,7 +4,8 @@ from dreamhub.errors import UnavailableError
 from dreamhub_api.calls import Call, NoBody, NoQuery, Reply
 from dreamhub_api.services.tickets import LIFETIME_SECONDS
 from dreamhub_api.views import usage_view
-from dreamhub_client.models import TenantModels, TenantSelf, WsTicket
+from dreamhub_client.models import WsTicket
+from dreamhub_client.tenants import TenantModels, TenantSelf
 
 
 async def get_own_tenant(call: Call[NoBody, NoQuery]) -> Reply:

@@ -8,7 +8,7 @@ from dreamhub.crd.ingest_job import IngestJob
 from dreamhub.sql.quota import QuotaUsage, TokenTotal, fetch_own_usage, fetch_token_totals
 from dreamhub.sql.refusals import next_day, next_month
 from dreamhub_api.services.sessions import Sessions
-from dreamhub_client.models import QuotaUse, TokenUse, Usage
+from dreamhub_client.tenants import QuotaUse, TokenUse, Usage
 
 
 class UsageService:
