@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -58,7 +58,9 @@ def wait_for_port(port: int, process: "subprocess.Popen[bytes]", log: Path) -> N
 
 
 @contextlib.contextmanager
-def run_server(command: Sequence[str], log: Path, port: int, stop: signal.Signals) -> Iterator[None]:
+def run_server(
+    command: Sequence[str], log: Path, port: int, stop: signal.Signals
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Run until the block ends; the kernel stops the server when the test process itself is killed.
 
     The server listens when the block starts; what else it needs is the caller's to wait for.
@@ -67,7 +69,7 @@ def run_server(command: Sequence[str], log: Path, port: int, stop: signal.Signal
         process = subprocess.Popen(_die_with_parent(command, stop), stdout=output, stderr=output)
     try:
         wait_for_port(port, process, log)
-        yield
+        yield process
     finally:
         process.send_signal(stop)
         try:
@@ -201,35 +203,43 @@ class S3Server:
     port: int
     access_key: str = "dreamhub"
     secret_key: str = "throw-away-secret"
+    config: Path = Path()
+    pid: int = 0
+    anonymous: tuple[str, ...] = ()
+    """What everybody may do without a login, which in production is nothing."""
 
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def accept(self, *keys: tuple[str, str]) -> None:
+        """Which pairs of keys are accepted from now on: the server reads them at its start and at a SIGHUP."""
+        identity = {
+            "name": "dreamhub",
+            "credentials": [{"accessKey": access, "secretKey": secret} for access, secret in keys],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        everybody = [{"name": "anonymous", "actions": list(self.anonymous)}] if self.anonymous else []
+        self.config.write_text(json.dumps({"identities": [identity, *everybody]}))
+        if self.pid:
+            os.kill(self.pid, signal.SIGHUP)
+
 
 @contextlib.contextmanager
 def run_s3(directory: Path, anonymous: Sequence[str] = ()) -> Iterator[S3Server]:
-    """`anonymous`: what everybody may do without a login, which in production is nothing."""
-    server = S3Server(pick_port())
-    identity = {
-        "name": "dreamhub",
-        "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
-    config = directory / "identities.json"
-    everybody = [{"name": "anonymous", "actions": list(anonymous)}] if anonymous else []
-    config.write_text(json.dumps({"identities": [identity, *everybody]}))
+    server = S3Server(pick_port(), config=directory / "identities.json", anonymous=tuple(anonymous))
+    server.accept((server.access_key, server.secret_key))
     master = pick_port()
     parts = [f"-{part}.port{kind}={pick_port()}" for part in ("volume", "filer") for kind in ("", ".grpc")]
     parts += [f"-master.port={master}", f"-master.port.grpc={pick_port()}"]
     weed = Path(sys.executable).with_name("weed")
     command = [str(weed), "server", f"-dir={directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", *parts]
-    command += [f"-s3.port={server.port}", f"-s3.port.grpc={pick_port()}", f"-s3.config={config}"]
+    command += [f"-s3.port={server.port}", f"-s3.port.grpc={pick_port()}", f"-s3.config={server.config}"]
     command += ["-volume.max=20", "-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-s3.iam=false"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # fixed ports by default: two servers would collide
-    with run_server(command, directory / "log", server.port, signal.SIGKILL):
+    with run_server(command, directory / "log", server.port, signal.SIGKILL) as process:
         _wait_until(lambda: _assign_volume(master))
-        yield server
+        yield replace(server, pid=process.pid)
 
 
 def _assign_volume(master: int) -> None:

@@ -61,8 +61,21 @@ async def test_the_key_of_the_file_is_sent(provider: Provider, tmp_path: Path) -
     (tmp_path / "key").write_text("sk-test\n")
     embedder = open_embedder(model(provider, apiKeyFile=str(tmp_path / "key")))
     await embedder.embed(["x"])
+    (tmp_path / "key").write_text("sk-next\n")
+    await embedder.embed(["x"])
     await embedder.close()
-    assert provider.keys == ["Bearer sk-test"]
+    assert provider.keys == ["Bearer sk-test", "Bearer sk-next"]
+
+
+async def test_a_chat_model_takes_over_a_changed_key(provider: Provider, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-test\n")
+    chat = open_chat(model(provider, kind="chat", dimensions=None, apiKeyFile=str(tmp_path / "key")))
+    await chat.complete(QUESTION, 50)
+    (tmp_path / "key").write_text("sk-next\n")
+    async for _ in chat.stream(QUESTION, 50):
+        pass
+    await chat.close()
+    assert provider.keys == ["Bearer sk-test", "Bearer sk-next"]
 
 
 async def test_the_wait_that_a_provider_asks_for_is_kept_and_told(provider: Provider) -> None:
