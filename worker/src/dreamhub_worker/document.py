@@ -10,6 +10,7 @@ from typing import Any
 
 from dreamhub.domain.media_types import sniff
 from dreamhub.errors import UnavailableError
+from dreamhub.metering import TokenMeter
 from dreamhub.sql.ingest import (
     Chunk,
     ClaimedVersion,
@@ -17,6 +18,7 @@ from dreamhub.sql.ingest import (
     seal_chunks,
     store_batch,
 )
+from dreamhub.sql.quota import check_tokens
 from dreamhub_worker.chunking import STRATEGY, Piece, document_title, split, text_to_embed
 from dreamhub_worker.context import Toolbox
 from dreamhub_worker.extract.extracted import Extracted
@@ -32,10 +34,11 @@ _FETCHED, _EXTRACTED = 0.05, 0.15
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A claimed version and how to get its original into a file."""
+    """A claimed version, how to get its original into a file, and who is charged."""
 
     claimed: ClaimedVersion
     fetch: Callable[[Path], Coroutine[Any, Any, Original]]
+    tokens: TokenMeter
 
 
 async def land(tools: Toolbox, meter: Meter, source: Source) -> RunDocument:
@@ -45,6 +48,8 @@ async def land(tools: Toolbox, meter: Meter, source: Source) -> RunDocument:
     when another attempt may succeed.
     """
     claimed = source.claimed
+    async with tools.connection() as conn:
+        await check_tokens(conn)  # before the work that the first batch would be refused for
     extracted = await _read(tools, meter, source)
     meter.stage = "Chunking"
     with meter.timed("parse"):
@@ -55,7 +60,7 @@ async def land(tools: Toolbox, meter: Meter, source: Source) -> RunDocument:
     tokens = 0
     while batch := list(islice(todo, BATCH_CHUNKS)):
         tools.stop.check()
-        spent = await _process(tools, meter, claimed, _Batch(title, batch))
+        spent = await _process(tools, meter, source, _Batch(title, batch))
         meter.stored(len(batch), spent, _EXTRACTED + (1 - _EXTRACTED) * batch[-1].end / len(extracted.text))
         tokens += spent
     return RunDocument(claimed.document_id, claimed.version_id, "Done", len(pieces), extracted.pages, tokens)
@@ -84,11 +89,14 @@ class _Batch:
     pieces: Sequence[Piece]
 
 
-async def _process(tools: Toolbox, meter: Meter, claimed: ClaimedVersion, batch: _Batch) -> int:
-    """Embed, seal and store one batch; returns its tokens."""
+async def _process(tools: Toolbox, meter: Meter, source: Source, batch: _Batch) -> int:
+    """Embed, seal and store one batch; returns its tokens. Raises QuotaExceededError when it does not fit any more."""
+    claimed = source.claimed
     meter.stage = "Embedding"
     with meter.timed("embed"):
-        embedded = await tools.embedder.embed([text_to_embed(batch.title, piece) for piece in batch.pieces])
+        texts = [text_to_embed(batch.title, piece) for piece in batch.pieces]
+        metered = await source.tokens.embed(tools.embedder, texts)
+    embedded = metered.result
     meter.seconds.embed -= embedded.wait_seconds
     meter.seconds.embed_wait += embedded.wait_seconds
     meter.stage = "Storing"
@@ -96,7 +104,7 @@ async def _process(tools: Toolbox, meter: Meter, claimed: ClaimedVersion, batch:
     with meter.timed("store"):
         sealed = await asyncio.to_thread(seal_chunks, tools.keys, tools.index, claimed, chunks, embedded.vectors)
         async with tools.connection() as conn:
-            await store_batch(conn, claimed, sealed)
+            await store_batch(conn, claimed, sealed, metered.due)
     return sum(embedded.tokens)
 
 

@@ -13,6 +13,7 @@ from dreamhub.domain.job_input import InputDocument, InputText, JobInput
 from dreamhub.domain.media_types import claimed_type
 from dreamhub.errors import DreamHubError, TooLargeError, UnavailableError
 from dreamhub.ids import new_id
+from dreamhub.metering import TokenMeter
 from dreamhub.sql.documents import NewUpload, register_upload
 from dreamhub.sql.ingest import (
     Claim,
@@ -116,7 +117,8 @@ class Run:
         if claimed.already_active:
             await self._record(RunDocument(claimed.document_id, claimed.version_id, "Skipped"))
             return
-        outcome = await land(self.tools, self.meter, Source(claimed, fetch))
+        tokens = TokenMeter(self.tools.connection, "ingest", self.job.uid)
+        outcome = await land(self.tools, self.meter, Source(claimed, fetch, tokens))
         with self.meter.timed("store"):
             async with self.tools.connection() as conn, conn.transaction():
                 await activate_version(conn, claimed, pages=outcome.pages, chunks=outcome.chunks)
