@@ -183,6 +183,19 @@ class Isolation(Values):
     interval: Annotated[str, Field(pattern=r"^[1-9][0-9]*[smhd]$")]
 
 
+Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*[smhd]$")]
+
+
+class Rotation(Values):
+    credentials_after: Duration
+    overlap: Duration
+    data_keys_after: Duration
+    spread: Duration
+    retired_keys_kept: Duration
+    master_keys_after: Duration
+    create_master_keys: bool
+
+
 class Rules(Values):
     enabled: bool
     labels: Labels
@@ -211,6 +224,7 @@ class ChartValues(Values):
     s3: S3
     network_policies: NetworkPolicies
     isolation: Isolation
+    rotation: Rotation
     metrics: Metrics
     global_: Annotated[dict[str, Any], Field(alias="global")] = {}
     """Put there by Helm when another chart depends on this one; nothing here reads it."""

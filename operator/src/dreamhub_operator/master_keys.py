@@ -71,7 +71,7 @@ class MasterKeyStore:
         if not self._rotation.create_master_keys:
             raise UnavailableError(
                 f"waiting for the Secret {self._key.name} from outside; let it be made here by the chart's value "
-                "masterKeys.create",
+                "rotation.createMasterKeys",
                 code="MasterKeyMissing",
             )
         keys = MasterKeys.generate()

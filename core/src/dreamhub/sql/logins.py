@@ -18,13 +18,14 @@ FormerSlot = LoginSlot | Literal[""]
 
 
 def build_url(address: str, tenant: str, slot: FormerSlot, password: str) -> str:
-    """Where and how the tenant logs in; `address` is host:port/database.
+    """Where and how the tenant logs in; `address` is host:port/database, perhaps with `?sslmode=...`.
 
     The option makes the connection the tenant's role from its beginning on, also after RESET ROLE.
     """
     role = database_role(tenant)
     login = database_login(tenant, slot) if slot else role
-    option = f"?options={quote(f'-crole={role}', safe='')}" if slot else ""
+    separator = "&" if "?" in address else "?"
+    option = f"{separator}options={quote(f'-crole={role}', safe='')}" if slot else ""
     return f"postgresql://{quote(login, safe='')}:{quote(password, safe='')}@{address}{option}"
 
 
