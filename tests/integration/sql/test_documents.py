@@ -80,6 +80,29 @@ async def test_concurrent_uploads_of_one_name_make_one_document(tenant: TenantLo
     assert numbers == list(range(len(numbers), 0, -1))
 
 
+@pytest.mark.parametrize(("texts", "numbers"), [(("two", "three"), [3, 2, 1]), (("two", "two"), [2, 1])])
+async def test_uploads_that_meet_at_a_known_name_take_turns(
+    tenant: TenantLogin, tenant_pool: Pool, texts: tuple[str, str], numbers: list[int]
+) -> None:
+    """Both have found the name known, and go on together: each must see what the other has made of the document."""
+    async with tenant_pool.acquire() as holder:
+        document = (await register_upload(holder, tenant.keys, File("same.md", ("one",)).upload())).document_id
+
+        async def upload(text: str) -> None:
+            async with tenant_pool.acquire() as conn:
+                await register_upload(conn, tenant.keys, File("same.md", (text,)).upload())
+
+        async with holder.transaction():
+            await holder.execute("SELECT FROM documents WHERE id = $1 FOR UPDATE", document)
+            meeting = [asyncio.create_task(upload(text)) for text in texts]
+            waiting = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
+            async with asyncio.timeout(30):
+                while await holder.fetchval(waiting) < len(texts):
+                    await asyncio.sleep(0.01)
+        await asyncio.gather(*meeting)
+        assert [version.number for version in await list_versions(holder, document)] == numbers
+
+
 async def test_listing_pages_newest_first(tenant: TenantLogin, tenant_connection: Connection) -> None:
     uploads = [File(f"{number}.md", (str(number),)).upload() for number in range(5)]
     for upload in uploads:
