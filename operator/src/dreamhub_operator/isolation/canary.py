@@ -98,4 +98,4 @@ async def plant_key(redis_url: str) -> None:
     key = f"{redis_prefix(CANARY_TENANT)}{PROBE_KEY}"
     async with Redis.from_url(redis_url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS) as client:
         with translate_failures():
-            await client.execute_command("HSET", key, "value", "planted")  # type: ignore[no-untyped-call]
+            await client.hset(key, "value", "planted")

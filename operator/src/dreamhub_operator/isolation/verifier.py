@@ -35,6 +35,8 @@ class Verifier:
     wake: Callable[[str], None]
     _histories: dict[str, History] = field(default_factory=dict)
     _rounds: dict[str, Round] = field(default_factory=dict)
+    _begun: set[str] = field(default_factory=set)
+    """UIDs whose round has been asked for and has not ended: looks come more often than rounds end."""
     _queue: WorkQueue[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,7 +56,8 @@ class Verifier:
         now, uid = self.context.now(), tenant.metadata.uid
         history = self._histories.setdefault(uid, History(now))
         left = seconds_until_due(self._up_to_date(tenant), history, self.context.settings.isolation.interval, now)
-        if left <= 0:
+        if left <= 0 and uid not in self._begun:
+            self._begun.add(uid)
             self._queue.add(uid)
         return max(left, 1.0)
 
@@ -74,9 +77,11 @@ class Verifier:
         if tenant is None or tenant.metadata.deletion_timestamp is not None:
             self._histories.pop(uid, None)
             self._rounds.pop(uid, None)
+            self._begun.discard(uid)
             return
         probes = await self._try(tenant)
         self._keep(tenant, probes, self.context.now())
+        self._begun.discard(uid)
         self.wake(uid)
 
     async def _try(self, tenant: Tenant) -> Sequence[Probe]:

@@ -153,6 +153,33 @@ async def test_round_that_proves_nothing_is_told_and_tried_again(outcome: Outcom
     assert rig.verifier.consider(found) == RETRY_FIRST_SECONDS
 
 
+async def test_looks_during_a_round_ask_for_no_second_one() -> None:
+    rig, go, rounds = build(Blocked()), asyncio.Event(), list[str]()
+
+    async def slow(found: Tenant) -> Sequence[Probe]:
+        rounds.append(found.metadata.uid)
+        await go.wait()
+        return [Probe("redis", "attempt", Blocked())]
+
+    rig.verifier.run_round = slow
+    found = tenant()
+    rig.world.watched.tenants[found.metadata.uid] = found
+    other = tenant(metadata={"uid": "other"})
+    rig.world.watched.tenants["other"] = other
+    async with running(rig):
+        rig.verifier.consider(found)
+        rig.verifier.consider(other)
+        rig.world.now_at += timedelta(seconds=FIRST_SECONDS)
+        for _ in range(3):
+            rig.verifier.consider(found)
+            await eventually(lambda: bool(rounds))
+        go.set()
+        await eventually(lambda: bool(rig.woken))
+        rig.verifier.consider(other)  # goes through the same queue, behind whatever is in it
+        await eventually(lambda: "other" in rig.woken)
+    assert rounds == [found.metadata.uid, "other"]
+
+
 async def test_status_that_is_still_to_be_written_starts_no_second_round() -> None:
     rig = build(Blocked())
     await verify_once(rig, tenant())
