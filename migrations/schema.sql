@@ -241,6 +241,8 @@ CREATE FUNCTION dreamhub.erase_tenant(tenant text, owner text) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '5s'
     AS $$
+DECLARE
+    name text;
 BEGIN
     PERFORM FROM dreamhub.tenant_owners o
     WHERE o.tenant = erase_tenant.tenant AND o.owner = erase_tenant.owner FOR UPDATE;
@@ -248,6 +250,10 @@ BEGIN
         RAISE EXCEPTION 'the stores of tenant % do not belong to %', tenant, owner
             USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
+    PERFORM dreamhub.serialize_provisioning();
+    FOREACH name IN ARRAY dreamhub.tenant_tables() LOOP
+        EXECUTE format('LOCK TABLE ONLY dreamhub.%I IN ACCESS EXCLUSIVE MODE', name);
+    END LOOP;
     PERFORM dreamhub.drop_tenant(tenant);
 END
 $$;

@@ -1,5 +1,7 @@
 """What bears a tenant's name is destroyed for its owner only, whoever has the name today."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
@@ -7,7 +9,7 @@ from dreamhub.errors import ConflictError, InvalidInputError, UnavailableError
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.owners import claim_tenant, erase_tenant, fetch_owner, release_tenant
 from dreamhub.sql.tenants import count_documents, fetch_tenants
-from tests.integration.conftest import Database, TenantLogin
+from tests.integration.conftest import Database, NewTenant, TenantLogin
 from tests.integration.sql.support import connected
 
 FIRST, SECOND = "6f1c8f0e-0000-4000-8000-000000000001", "6f1c8f0e-0000-4000-8000-000000000002"
@@ -67,6 +69,25 @@ async def test_a_long_transaction_is_not_waited_for(
         with pytest.raises(UnavailableError, match="in use"):
             await erase_tenant(operator_connection, tenant.tenant, FIRST)
     assert tenant.tenant in await fetch_tenants(operator_connection)
+
+
+async def test_an_erasure_and_another_tenants_writer_never_lock_each_other_out(
+    operator_connection: Connection, database: Database, new_tenant: NewTenant
+) -> None:
+    """A session's first write into each of its partitions locks the parent, which the eraser needs too."""
+    gone, stays = await new_tenant(), await new_tenant()
+    await claim_tenant(operator_connection, gone.tenant, FIRST, None)
+    eraser = "SELECT 1 FROM pg_locks WHERE pid = $1 AND NOT granted"
+    async with connected(stays.url) as writer, connected(database.server.superuser_url) as admin:
+        async with writer.transaction():
+            await writer.execute("INSERT INTO term_counts (term, chunks) VALUES (7, 1)")
+            erasing = asyncio.create_task(erase_tenant(operator_connection, gone.tenant, FIRST))
+            pid = operator_connection.get_server_pid()
+            while not erasing.done() and not await admin.fetchval(eraser, pid):
+                await asyncio.sleep(0.01)
+            await writer.execute("INSERT INTO token_uses (model, purpose, tokens) VALUES ('m', 'search', 1)")
+        await erasing
+    assert gone.tenant not in await fetch_tenants(operator_connection)
 
 
 @pytest.mark.parametrize(("name", "owner"), [("A", FIRST), ('a"; drop', FIRST), ("fine", "no uid!"), ("fine", "")])
