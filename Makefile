@@ -66,6 +66,16 @@ test-integration: .venv/synced ## Against real PostgreSQL, Redis and S3, started
 test-e2e: cluster-up images install ## What a user does, on the local cluster
 	@$(PYTEST) tests/e2e
 
+.PHONY: test-long
+test-long: .venv/synced ## Ten thousand steps of two tenants at once, in any order: about five minutes
+	@python -m hack.host integration
+	@DREAMHUB_TEST_STEPS=10000 $(PYTEST) tests/integration/isolation/test_machine.py
+
+.PHONY: walls
+walls: .venv/synced ## Take down each wall between tenants in turn and see which test notices: about six minutes
+	@python -m hack.host integration
+	@python -m tests.walls $(WALLS_ARGS)
+
 .PHONY: bench
 bench: cluster-up images install ## Measure: prints one table and writes build/bench.json
 	@python -m hack.host integration

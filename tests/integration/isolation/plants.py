@@ -25,6 +25,7 @@ from dreamhub.sql.ingest import (
     start_run,
     store_batch,
 )
+from dreamhub.storage.functions import load_functions
 from dreamhub.storage.progress import publish
 from tests.integration.api.platform import Caller, Cluster, Tenant
 from tests.integration.sql.support import connected
@@ -97,6 +98,7 @@ async def plant(tenant: Tenant, caller: Caller, gardener: Gardener) -> Planted:
     await cluster.set_job_status(tenant.name, planted.job, {"phase": "Running", "reason": "Storing", "errors": [error]})
     await gardener.operator.execute("SELECT dreamhub.set_limits($1, $2)", tenant.name, '{"queuedJobs": 1000}')
     await gardener.operator.fetchval("SELECT dreamhub.admit_jobs($1, $2, $3)", tenant.name, [planted.job], [marker])
+    await load_functions(gardener.redis)
     await publish(gardener.redis, tenant.name, planted.job, Progress(stage="Storing", percent=50))
     return planted
 

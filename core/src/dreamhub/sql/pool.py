@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import asyncpg
+from typing_extensions import override
 
 from dreamhub import names
 from dreamhub.errors import ForbiddenError, NotFoundError, UnavailableError
@@ -13,6 +15,11 @@ from dreamhub.sql.codecs import register_codecs
 from dreamhub.sql.connections import Connection, Pool, translate_failures
 from dreamhub.sql.fresh_login import FreshLogin
 from dreamhub.sql.queries import load_queries
+
+if TYPE_CHECKING:
+    _AnyConnection = asyncpg.Connection[asyncpg.Record]
+else:
+    _AnyConnection = asyncpg.Connection
 
 _SQL = load_queries("pool")
 
@@ -105,6 +112,14 @@ async def fetch_facts(conn: Connection) -> ServerFacts:
     )
 
 
+class _LentConnection(_AnyConnection):
+    """Leaves no role behind, whatever its borrower did: asyncpg's own reset takes back settings, but not the role."""
+
+    @override
+    def get_reset_query(self) -> str:
+        return f"{super().get_reset_query()}\nRESET ROLE;"
+
+
 async def open_pool(url: str | SecretSource, options: PoolOptions = DEFAULT_OPTIONS) -> Pool:
     """Open a pool with binary codecs for `halfvec` and `sparsevec` and with custom plans only.
 
@@ -121,6 +136,7 @@ async def open_pool(url: str | SecretSource, options: PoolOptions = DEFAULT_OPTI
             command_timeout=options.command_timeout,
             server_settings={**_SETTINGS, "application_name": options.application},
             connect=login.connect,
+            connection_class=_LentConnection,
             init=register_codecs,
         )
 
