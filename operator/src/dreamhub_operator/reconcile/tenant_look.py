@@ -16,7 +16,7 @@ from dreamhub_operator.desired.network import build_network_policies
 from dreamhub_operator.desired.ownership import owner_selector
 from dreamhub_operator.desired.quota import build_limits, build_quota
 from dreamhub_operator.kinds import SECRET, TENANT_CHILDREN, Manifest
-from dreamhub_operator.reconcile.drift import UNKNOWN
+from dreamhub_operator.reconcile.drift import UNKNOWN, find_differences
 from dreamhub_operator.reconcile.ledger import Ledger
 from dreamhub_operator.reconcile.store_owners import StoreOwners, fetch_owners
 from dreamhub_operator.reconcile.tenant_plan import (
@@ -67,10 +67,12 @@ class TenantLook:
         space, uid = namespace_name(tenant), tenant.metadata.uid
         known = self.context.children.of(space, uid)
         namespace = known.pop(namespace_key(tenant), None)
-        binding = known.get(key_of(self.desired(tenant).binding))
+        wanted = self.desired(tenant).binding
+        binding = known.get(key_of(wanted))
         if not is_settled(tenant) and binding is not None:
             namespace = await self.context.cluster.get(namespace_key(tenant))
-        inside = await self._look_inside(tenant, known) if namespace is not None and binding is not None else None
+        may_look = namespace is not None and _gives_rights(wanted, binding)
+        inside = await self._look_inside(tenant, known) if may_look else None
         return TenantObserved(namespace, binding, inside, self._unknown_model(tenant))
 
     async def observe(self, tenant: Tenant) -> TenantObserved:
@@ -79,9 +81,10 @@ class TenantLook:
         live = await cluster.get(namespace_key(tenant))
         if live is None:
             return TenantObserved()
-        binding = await cluster.get(key_of(self.desired(tenant).binding))
-        if binding is None:
-            return TenantObserved(live, None, None, self._unknown_model(tenant))
+        wanted = self.desired(tenant).binding
+        binding = await cluster.get(key_of(wanted))
+        if not _gives_rights(wanted, binding):
+            return TenantObserved(live, binding, None, self._unknown_model(tenant))
         children: dict[ObjectKey, Manifest] = {}
         for kind in TENANT_CHILDREN:
             found = await cluster.list(kind, space, owner_selector(tenant.metadata.uid))
@@ -143,3 +146,8 @@ class TenantLook:
         except InvalidInputError as error:
             return error.message
         return None
+
+
+def _gives_rights(wanted: Manifest, binding: Manifest | None) -> bool:
+    """Whether the operator may look into the namespace: not before its own RoleBinding is there, and as it was made."""
+    return binding is not None and not find_differences(wanted, binding)
