@@ -28,7 +28,7 @@ TENANTS = "/apis/dreamhub.dev/v1alpha1/tenants"
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], Awaitable[T | None]], what: str, seconds: float = 30) -> T:
+async def eventually(look: Callable[[], Awaitable[T | None]], what: str, seconds: float = 90) -> T:
     """The first answer that is not None or False."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

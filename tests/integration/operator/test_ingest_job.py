@@ -48,7 +48,7 @@ async def wait_for(api: Api, name: str, reason: IngestReason, tenant: str = TENA
         return body if body.get("status", {}).get("reason") == reason else None
 
     try:
-        return await eventually(look, f"{name} {reason}", 15)
+        return await eventually(look, f"{name} {reason}", 60)
     except AssertionError as error:
         raise AssertionError(f"{error}: {await api.ok('GET', path_of(name, tenant))}") from None
 
@@ -58,7 +58,7 @@ async def wait_for_job(api: Api, kubelet: Kubelet) -> dict[str, Any]:
         status, body = await api.call("GET", jobs_path(kubelet.tenant, kubelet.job))
         return body if status == 200 else None
 
-    return await eventually(look, "the Job", 15)
+    return await eventually(look, "the Job", 60)
 
 
 async def upload(api: Api, tenant: str) -> str:
@@ -294,7 +294,7 @@ async def test_a_finished_ingest_job_goes_when_its_time_is_over(api: Api, tenant
         status, _ = await api.call("GET", path_of("brief"))
         return status == 404
 
-    await eventually(gone, "deleted", 15)
+    await eventually(gone, "deleted", 60)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2])
