@@ -14,8 +14,8 @@ from dreamhub_operator.isolation.side import Side
 
 TIMEOUT = aiohttp.ClientTimeout(total=15)
 PREFIX = "/api/v1"
-_TOLD = ("type", "title", "status", "detail", "code", "errors")
-"""What a problem tells. Its request id and path differ by nature."""
+_PASSING = ("requestId", "instance", "tookMs")
+"""What differs from call to call by nature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class Answer:
 
     def told(self, given: str) -> object:
         """What the caller learns, without the id that it gave itself."""
-        kept = {key: self.body.get(key) for key in _TOLD} if isinstance(self.body, dict) else self.body
-        if self.status < 300:
-            kept = self.body
-        return self.status, json.dumps(kept, sort_keys=True, default=str).replace(given, "<id>")
+        told = self.body
+        if isinstance(told, dict):
+            told = {key: value for key, value in told.items() if key not in _PASSING}
+        return self.status, json.dumps(told, sort_keys=True, default=str).replace(given, "<id>")
 
 
 async def probe_api(url: str, session: aiohttp.ClientSession, attacker: Side, victim: Side) -> list[Probe]:

@@ -3,7 +3,7 @@
 import pytest
 
 from dreamhub_api.routes import ROUTES as API_ROUTES
-from dreamhub_operator.isolation.api import ROUTES, choose_routes
+from dreamhub_operator.isolation.api import ROUTES, Answer, choose_routes
 from dreamhub_operator.isolation.outcome import Blocked, Inconclusive, Leaked
 from dreamhub_operator.isolation.redis import with_login
 from dreamhub_operator.isolation.s3 import build_requests, judge
@@ -37,6 +37,19 @@ def test_nothing_is_destroyed_that_somebody_misses() -> None:
 def test_what_the_other_does_not_have_is_not_asked_for() -> None:
     assert list(choose_routes(side(document=None))) == []
     assert {known for _, known in choose_routes(side(document=None, jobs=("handbook",)))} == {"handbook"}
+
+
+def test_answers_are_compared_without_what_differs_by_nature() -> None:
+    def answer(identity: str, number: int, detail: str = "no {}") -> object:
+        body = {"detail": detail.format(identity), "requestId": number, "instance": f"/documents/{identity}"}
+        return Answer(404, body).told(identity)
+
+    assert answer("doc_1", 1) == answer("doc_2", 2)
+    assert answer("doc_1", 1) != answer("doc_2", 1, "forbidden: {}")
+    assert Answer(200, {"hits": [], "tookMs": 1.5}).told("doc_1") == Answer(200, {"hits": [], "tookMs": 2}).told(
+        "doc_2"
+    )
+    assert Answer(200, {"hits": [1]}).told("doc_1") != Answer(200, {"hits": []}).told("doc_2")
 
 
 def test_requests_keep_the_signature_and_change_the_key() -> None:
