@@ -67,6 +67,15 @@ async def test_the_key_of_the_file_is_sent(provider: Provider, tmp_path: Path) -
     assert provider.keys == ["Bearer sk-test", "Bearer sk-next"]
 
 
+async def test_a_key_that_is_gone_is_the_platforms_fault(provider: Provider, tmp_path: Path) -> None:
+    embedder = open_embedder(model(provider, apiKeyFile=str(tmp_path / "key")))
+    with pytest.raises(UnavailableError, match="is the Secret mounted") as caught:
+        await embedder.embed(["x"])
+    await embedder.close()
+    assert caught.value.code == "SecretMissing"
+    assert provider.requests == []
+
+
 async def test_a_chat_model_takes_over_a_changed_key(provider: Provider, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("sk-test\n")
     chat = open_chat(model(provider, kind="chat", dimensions=None, apiKeyFile=str(tmp_path / "key")))

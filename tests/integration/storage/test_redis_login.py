@@ -45,6 +45,10 @@ def write(file: Path, url: str) -> None:
     file.write_text(url)
 
 
+def remove(file: Path) -> None:
+    file.unlink()
+
+
 async def ask(client: Redis, answers: list[object]) -> None:
     while True:
         with translate_failures():
@@ -111,6 +115,13 @@ async def test_a_listener_comes_back_with_the_new_password(
         event.clear()
         await redis_admin.publish("channel", "x")
         await event.wait()
+
+
+async def test_a_file_that_is_gone_keeps_the_login(file: Path, client: Redis) -> None:
+    await client.ping()
+    remove(file)
+    await client.connection_pool.disconnect()
+    assert await client.ping()
 
 
 async def test_a_refused_login_says_what_to_do(file: Path, redis_server: RedisServer) -> None:

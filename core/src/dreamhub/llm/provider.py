@@ -29,7 +29,12 @@ def open_client(settings: ModelSettings) -> openai.AsyncOpenAI:
     """A client that reads the key's file before each request, so that a changed key is taken over."""
 
     async def read_api_key() -> str:
-        return settings.read_api_key()
+        try:
+            return settings.read_api_key()
+        except InvalidInputError as error:  # the platform's fault and not the caller's
+            raise UnavailableError(
+                f"model {settings.name} cannot be asked: {error.message}", code=error.code
+            ) from error
 
     return openai.AsyncOpenAI(
         base_url=settings.endpoint,

@@ -1,17 +1,16 @@
 """One login to Redis whose user and password may change while the client lives."""
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool, parse_url
 from redis.credentials import CredentialProvider
 from typing_extensions import override
 
+from dreamhub.errors import InvalidInputError
 from dreamhub.secret_files import SecretSource
-
-log = structlog.get_logger()
 
 
 class _UrlCredentials(CredentialProvider):
@@ -19,10 +18,13 @@ class _UrlCredentials(CredentialProvider):
 
     def __init__(self, source: SecretSource) -> None:
         self._source = source
+        self._url = source()
 
     @override
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        options = parse_url(self._source())
+        with suppress(InvalidInputError):  # a file that is gone for a moment: the last content stays in use
+            self._url = self._source()
+        options = parse_url(self._url)
         user, password = options.get("username"), options.get("password", "")
         return (user, password) if user else (password,)
 
