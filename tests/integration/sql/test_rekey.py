@@ -133,48 +133,55 @@ async def test_two_at_once_do_the_work_once(tenant_pool: Pool, rotated: Rotated)
         assert await count_outdated(conn, "2") == 0
 
 
-async def test_nobody_fails_while_content_is_rekeyed(tenant: TenantLogin, tenant_pool: Pool, rotated: Rotated) -> None:
-    """Uploads, searches, deletions, re-ingestions and a landing under the old key, all during the run."""
-    done = asyncio.Event()
+@dataclass
+class Crowd:
+    """Who goes on while content is brought under another key."""
 
-    async def upload(keys: DataKeys, kind: str) -> int:
+    pool: Pool
+    rotated: Rotated
+    done: asyncio.Event
+
+    async def upload(self) -> int:
+        """New documents, further versions and deletions, under the new key."""
         number = 0
-        while not done.is_set():
+        while not self.done.is_set():
             number += 1
-            async with tenant_pool.acquire() as conn:
-                file = File(f"{kind} {number % 3}", tuple(f"{kind} {number} {at}" for at in range(8)))
-                outcome = await ingest(conn, keys, file)
+            async with self.pool.acquire() as conn:
+                file = File(f"new {number % 3}", tuple(f"new {number} {at}" for at in range(8)))
+                outcome = await ingest(conn, self.rotated.new, file)
                 if number % 4 == 0:
                     await delete_document(conn, outcome.document_id)
         return number
 
-    async def look() -> int:
+    async def look(self) -> int:
         number = 0
-        while not done.is_set():
+        while not self.done.is_set():
             number += 1
-            async with tenant_pool.acquire() as conn:
-                await find(conn, rotated.new)
-                await list_documents(conn, rotated.new)
+            async with self.pool.acquire() as conn:
+                await find(conn, self.rotated.new)
+                await list_documents(conn, self.rotated.new)
         return number
 
-    async def land() -> None:
+    async def land(self) -> None:
         """Claimed with the old key, stored batch by batch, shown at the end: a worker that knows no better."""
-        async with tenant_pool.acquire() as conn:
+        keys = self.rotated.old
+        async with self.pool.acquire() as conn:
             slow = File("slow", tuple(f"slow {at}" for at in range(20)))
-            outcome = await register_upload(conn, rotated.old, slow.upload())
-            claimed = await claim(conn, rotated.old, outcome.version_id)
+            claimed = await claim(conn, keys, (await register_upload(conn, keys, slow.upload())).version_id)
             for at in range(20):
-                await store(conn, rotated.old, claimed, slow.chunks(at)[:1])
-                await asyncio.sleep(0)
+                await store(conn, keys, claimed, slow.chunks(at)[:1])
             await activate_version(conn, claimed, pages=1, chunks=20)
 
-    writers = [asyncio.create_task(upload(rotated.new, "new")), asyncio.create_task(look())]
-    landing = asyncio.create_task(land())
+
+async def test_nobody_fails_while_content_is_rekeyed(tenant_pool: Pool, rotated: Rotated) -> None:
+    crowd = Crowd(tenant_pool, rotated, asyncio.Event())
+    others = [asyncio.create_task(crowd.upload()), asyncio.create_task(crowd.look())]
+    landing = asyncio.create_task(crowd.land())
     await rekey(tenant_pool, rotated.new, Stop())
     await landing
     await rekey(tenant_pool, rotated.new, Stop())
-    done.set()
-    assert min(await asyncio.gather(*writers)) > 0
+    crowd.done.set()
+    assert min(await asyncio.gather(*others)) > 0
     async with tenant_pool.acquire() as conn:
         assert await count_outdated(conn, "2") == 0
         keys = only(rotated.new, "2")
