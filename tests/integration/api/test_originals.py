@@ -1,8 +1,10 @@
 """Uploads and deletions while S3 or the database fails in the middle, with a real database and a real store."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from unittest.mock import AsyncMock
 
 import pytest
@@ -12,20 +14,30 @@ from dreamhub import names
 from dreamhub.errors import NotFoundError, UnavailableError
 from dreamhub.ids import new_id
 from dreamhub.sql.connections import Connection, Pool
+from dreamhub.sql.documents import NewUpload, UploadOutcome
 from dreamhub.sql.outbox import announce_object
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from dreamhub_api.metrics import build_metrics
+from dreamhub_api.services import originals
 from dreamhub_api.services.documents import DocumentsService
 from dreamhub_api.services.originals import OriginalsService
 from dreamhub_api.services.sessions import Session, Sessions
 from dreamhub_api.services.uploads import Upload, Uploaded, UploadService
-from tests.integration.conftest import TenantLogin
+from tests.integration.conftest import Database, TenantLogin
+from tests.integration.sql.support import connected
 
 TEXT = b"The warranty lasts 24 months."
 
 
 class FlakyStore(ObjectStore):
     away = False
+    before_moving: Callable[[], Awaitable[None]] | None = None
+
+    @override
+    async def move(self, key: str, target: str) -> None:
+        if self.before_moving is not None:
+            await self.before_moving()
+        await super().move(key, target)
 
     @override
     async def delete(self, *keys: str) -> None:
@@ -49,18 +61,28 @@ class FlakySessions(Sessions):
             raise UnavailableError("PostgreSQL does not answer", code="DatabaseUnavailable")
 
 
+class BlindUploads(UploadService):
+    before_registering: Callable[[], None] | None = None
+
+    @override
+    async def _register(self, tenant: str, new: NewUpload) -> UploadOutcome:
+        if self.before_registering is not None:
+            self.before_registering()
+        return await super()._register(tenant, new)
+
+
 @dataclass
 class Rig:
     login: TenantLogin
     sessions: FlakySessions
     store: FlakyStore
     originals: OriginalsService = field(init=False)
-    uploads: UploadService = field(init=False)
+    uploads: BlindUploads = field(init=False)
     documents: DocumentsService = field(init=False)
 
     def __post_init__(self) -> None:
         self.originals = OriginalsService(self.sessions, self.store, lambda: [self.login.tenant])
-        self.uploads = UploadService(self.sessions, self.originals, self.store, 10**6, build_metrics())
+        self.uploads = BlindUploads(self.sessions, self.originals, self.store, 10**6, build_metrics())
         self.documents = DocumentsService(self.sessions, self.originals, self.store)
 
     @property
@@ -134,19 +156,10 @@ async def test_a_deletion_whose_answer_was_lost_is_made_good(rig: Rig) -> None:
 
 async def test_an_upload_whose_answers_were_lost_keeps_its_original(rig: Rig) -> None:
     """The announcement is answered, then neither of the two registrations, one of which has happened."""
-    registrations = 0
-    plain = rig.uploads._register
-
-    async def register_blindly(*arguments: object) -> object:
-        nonlocal registrations
-        registrations += 1
-        rig.sessions.lost = 2
-        return await plain(*arguments)  # type: ignore[arg-type]  # as they came
-
-    rig.uploads._register = register_blindly  # type: ignore[method-assign, assignment]  # to know the moment
+    rig.uploads.before_registering = partial(setattr, rig.sessions, "lost", 2)
     with pytest.raises(UnavailableError):
         await rig.upload()
-    assert (registrations, rig.sessions.lost) == (1, 0)
+    assert rig.sessions.lost == 0
     await rig.fall_due()
     await rig.originals.settle(rig.tenant)
     [document] = (await rig.documents.page(rig.tenant, None, 10)).items
@@ -181,13 +194,7 @@ async def test_an_original_healed_too_late_goes_with_its_version(rig: Rig, tenan
     document = (await rig.upload()).document_id
     version = await latest(rig, document)
     await rig.store.delete(names.object_key(rig.tenant, version))
-    plain = rig.store.move
-
-    async def move_slowly(key: str, target: str) -> None:
-        await rig.documents.delete(rig.tenant, document)
-        await plain(key, target)
-
-    rig.store.move = move_slowly  # type: ignore[method-assign]  # somebody deletes the document just then
+    rig.store.before_moving = partial(rig.documents.delete, rig.tenant, document)
     await rig.upload()
     await rig.fall_due()
     await rig.originals.settle(rig.tenant)
@@ -204,6 +211,29 @@ async def test_the_sweep_goes_on_past_a_tenant_that_fails(rig: Rig) -> None:
     await rig.originals._sweep("never-made")
     await rig.originals._sweep(rig.tenant)
     assert not await rig.has_original(version)
+
+
+async def test_the_sweep_survives_a_broken_schema(rig: Rig, database: Database) -> None:
+    async with connected(database.server.superuser_url) as admin:
+        await admin.execute(f'DROP TABLE "t_{rig.tenant}".object_outbox')
+    await rig.originals._sweep(rig.tenant)
+
+
+async def test_the_sweep_takes_turns_by_itself(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(originals, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(originals, "BATCH", 2)
+    documents = [(await rig.upload(name=f"{number}.txt")).document_id for number in range(5)]
+    versions = [await latest(rig, document) for document in documents]
+    with rig.store_away():
+        for document in documents:
+            await rig.documents.delete(rig.tenant, document)
+    await rig.fall_due()
+    sweeping = asyncio.create_task(rig.originals.run())
+    async with asyncio.timeout(30):
+        while any([await rig.has_original(version) for version in versions]):
+            await asyncio.sleep(0.01)
+    sweeping.cancel()
+    await asyncio.gather(sweeping, return_exceptions=True)
 
 
 async def test_content_of_a_document_that_never_was(rig: Rig) -> None:

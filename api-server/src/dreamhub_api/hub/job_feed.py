@@ -61,18 +61,20 @@ class JobFeed:
 
     async def _follow(self) -> float:
         """Read what is new; returns how long to wait at most. Whatever goes wrong, the feed lives and watchers know."""
-        try:
-            async with self._lock:
-                await self._read()
-        except DreamHubError as error:
-            self._report(error.code, error.message)
-        except Exception as error:  # noqa: BLE001 - a tenant's worker writes the stream, and may have written anything
-            _log.exception("progress cannot be read")
-            self._report("ProgressUnavailable", f"the stream of progress cannot be read ({type(error).__name__})")
-        else:
+        [error] = await asyncio.gather(self._read_alone(), return_exceptions=True)
+        if error is None:
             self._failing = False
             return SAFETY_SECONDS
+        if isinstance(error, DreamHubError):
+            self._report(error.code, error.message)
+        else:  # a tenant's worker writes the stream, and may have written anything
+            _log.error("progress cannot be read", exc_info=error)
+            self._report("ProgressUnavailable", f"the stream of progress cannot be read ({type(error).__name__})")
         return RETRY_SECONDS
+
+    async def _read_alone(self) -> None:
+        async with self._lock:
+            await self._read()
 
     def _report(self, code: str, text: str) -> None:
         """Once for each time that it begins to fail: phases still come, and progress once it can be read again."""

@@ -92,10 +92,13 @@ class OriginalsService:
                 await self._sweep(tenant)
 
     async def _sweep(self, tenant: str) -> None:
-        try:
-            while await self.settle(tenant) == BATCH:
-                pass
-        except DreamHubError as error:
+        """One tenant's broken tables must not end the server for all."""
+        [error] = await asyncio.gather(self._settle_all(tenant), return_exceptions=True)
+        if isinstance(error, DreamHubError):
             _log.info("a tenant was not swept", tenant=tenant, code=error.code, error=error.message)
-        except Exception:  # noqa: BLE001 - one tenant's broken tables must not end the server for all
-            _log.exception("a tenant was not swept", tenant=tenant)
+        elif error is not None:
+            _log.error("a tenant was not swept", tenant=tenant, exc_info=error)
+
+    async def _settle_all(self, tenant: str) -> None:
+        while await self.settle(tenant) == BATCH:
+            pass
