@@ -30,6 +30,7 @@ from dreamhub_operator.master_keys import MasterKeyStore
 from dreamhub_operator.progress import ProgressPoll
 from dreamhub_operator.queue import WorkQueue
 from dreamhub_operator.queue_sweep import QueueSweep
+from dreamhub_operator.reconcile.foreign import ForeignObjects
 from dreamhub_operator.reconcile.ingest_job import reconcile_ingest_job
 from dreamhub_operator.reconcile.queues import Queues
 from dreamhub_operator.reconcile.tenant import TenantReconciler
@@ -84,9 +85,8 @@ class Service:
             RotationDuty(self.context, vault),
             IsolationDuty(self.context, self._verifier),
         )
-        self._reconciler = TenantReconciler(
-            self.context, vault, TenantLook(self.context, vault, TenantStores(self.context)), duties=duties
-        )
+        look = TenantLook(self.context, vault, TenantStores(self.context))
+        self._reconciler = TenantReconciler(self.context, vault, look, ForeignObjects(self.context), duties=duties)
         self._tenants = WorkQueue(self._reconcile_tenant, TENANT_WORKERS)
         self._ingest_jobs = WorkQueue(self._reconcile_ingest_job, INGEST_WORKERS)
         context = self.context

@@ -387,3 +387,51 @@ async def _leads(operator: OperatorProcess) -> bool:
     except OSError:
         return False
     return any(line.startswith("dreamhub_tenants_reconciled ") and float(line.split()[1]) > 0 for line in lines)
+
+
+FOREIGN = {
+    "NetworkPolicy/wide-open": (
+        POLICIES,
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "wide-open"},
+            "spec": {"podSelector": {}, "ingress": [{}]},
+        },
+    ),
+    "RoleBinding/helpers": (
+        RBAC,
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "helpers", "labels": {"dreamhub.dev/owner-uid": "somebody-elses"}},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+            "subjects": NOBODY,
+        },
+    ),
+}
+
+
+@pytest.mark.usefixtures("_settled")
+@pytest.mark.parametrize("label", FOREIGN)
+async def test_what_an_administrator_adds_is_told_and_left_alone(
+    api: Api, operator: OperatorProcess, label: str
+) -> None:
+    path, body = FOREIGN[label]
+    await api.ok("POST", path, body)
+
+    async def told() -> bool:
+        events = (await api.ok("GET", "/api/v1/namespaces/default/events"))["items"]
+        named = any(e["reason"] == "ForeignObject" and e["message"].startswith(f"{label} ") for e in events)
+        return named and label in (await _read_drift(api)).get("foreign", [])
+
+    await eventually(told, f"{label} told", 60)
+    kind, _, name = label.partition("/")
+    metric = f'dreamhub_foreign_objects{{kind="{kind}"}} 1.0'
+    assert metric in await operator.fetch("/metrics")
+    await api.ok("DELETE", f"{path}/{name}")
+
+    async def forgotten() -> bool:
+        return not (await _read_drift(api)).get("foreign")
+
+    await eventually(forgotten, f"{label} is not named any more", 60)

@@ -76,6 +76,8 @@ class Drift(Part):
     """The fields of it that had been changed."""
     last_time: Time | None = None
     """When it was set back."""
+    foreign: Annotated[tuple[str, ...], Field(max_length=10)] = ()
+    """NetworkPolicies and RoleBindings of others in the namespace, as Kind/name. They may open it; they are left alone."""
 
 
 class Deletion(Part):

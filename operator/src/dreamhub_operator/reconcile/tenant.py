@@ -13,6 +13,7 @@ from dreamhub_operator.cluster import ObjectKey, key_of
 from dreamhub_operator.context import Context
 from dreamhub_operator.duties.duty import Duty
 from dreamhub_operator.kinds import REFLECTED, TENANT
+from dreamhub_operator.reconcile.foreign import ForeignObjects
 from dreamhub_operator.reconcile.pace import Pace
 from dreamhub_operator.reconcile.statuses import build_patch, fence
 from dreamhub_operator.reconcile.store_owners import claim_stores
@@ -56,6 +57,7 @@ class TenantReconciler:
     context: Context
     vault: KeyVault
     look: TenantLook
+    foreign: ForeignObjects
     pace: Pace = field(default_factory=Pace)
     duties: Sequence[Duty] = ()
 
@@ -65,9 +67,11 @@ class TenantReconciler:
         changed = tenant.status.observed_generation != tenant.metadata.generation
         tenant = await self._converge(tenant, report)
         soon = await self._see_to_duties(tenant, report) if is_ready(report) else None
+        report.foreign = self.foreign.find(tenant)
         status = build_tenant_status(tenant, report, self.context.now())
         await write_tenant_status(self.context, tenant, status)
         await self._announce(tenant, status, report)
+        await self.foreign.tell(tenant, report.foreign)
         self.context.metrics.tenants_reconciled.set(self.look.known)
         jitter = secrets.randbelow(1000) / 1000
         again = self.pace.next_look(tenant.metadata.uid, report, changed=changed, jitter=jitter)
@@ -79,6 +83,7 @@ class TenantReconciler:
         self.look.forget(tenant)
         self.context.metrics.tenants_reconciled.set(self.look.known)
         self.pace.forget(tenant.metadata.uid)
+        self.foreign.forget(tenant.metadata.uid)
 
     async def _see_to_duties(self, tenant: Tenant, report: Report) -> float | None:
         """Seconds until the first of them wants to be called again."""

@@ -63,6 +63,8 @@ class Report:
     failures: dict[Part, Failure] = field(default_factory=dict)
     obstacle: Obstacle | None = None
     corrections: list[Correction] = field(default_factory=list)
+    foreign: tuple[str, ...] = ()
+    """Objects of others that may open the namespace."""
     facts: dict[str, BaseModel] = field(default_factory=dict)
     """What duties came to know: fields of the status by their names in TenantStatus."""
     findings: list[TenantCondition] = field(default_factory=list)
@@ -76,7 +78,7 @@ def build_tenant_status(tenant: Tenant, report: Report, now: datetime) -> Tenant
         observed_generation=tenant.metadata.generation,
         phase=_phase(tenant, report),
         namespace=_namespace(tenant, report),
-        drift=_drift(tenant.status.drift, report.corrections, now),
+        drift=_drift(tenant.status.drift, report, now),
         deletion=None,
         usage=tenant.status.usage,
         credentials=tenant.status.credentials,
@@ -110,16 +112,20 @@ def _namespace(tenant: Tenant, report: Report) -> NamespaceRef | None:
     return NamespaceRef(name=metadata["name"], uid=metadata["uid"])
 
 
-def _drift(old: Drift | None, corrections: list[Correction], now: datetime) -> Drift | None:
-    if not corrections:
-        return old
-    last = corrections[-1]
-    before = old.corrected if old is not None else 0
-    return Drift(
-        corrected=before + len(corrections),
-        last_object=last.label,
-        last_fields=", ".join(last.fields)[:_MESSAGE_LENGTH],
-        last_time=now,
+def _drift(old: Drift | None, report: Report, now: datetime) -> Drift | None:
+    if old is None and not report.corrections and not report.foreign:
+        return None
+    drift = (old or Drift()).model_copy(update={"foreign": report.foreign})
+    if not report.corrections:
+        return drift
+    last = report.corrections[-1]
+    return drift.model_copy(
+        update={
+            "corrected": drift.corrected + len(report.corrections),
+            "last_object": last.label,
+            "last_fields": ", ".join(last.fields)[:_MESSAGE_LENGTH],
+            "last_time": now,
+        }
     )
 
 
