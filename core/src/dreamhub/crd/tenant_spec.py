@@ -161,4 +161,5 @@ class TenantSpec(Part):
     """True refuses new documents and IngestJobs. Running ones finish; searching and reading go on."""
     deletion_policy: DeletionPolicy = "Block"
     """What deleting this Tenant does with its data. Block refuses while it has documents; Retain removes namespace and
-    credentials but keeps documents and keys for a Tenant of the same name; Erase destroys everything, keys included."""
+    credentials but keeps documents and keys for a Tenant of the same name that adopts them by the annotation
+    dreamhub.dev/adopt; Erase destroys everything, keys included."""
