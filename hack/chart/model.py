@@ -191,6 +191,7 @@ class Rotation(Values):
     overlap: Duration
     data_keys_after: Duration
     spread: Duration
+    concurrent_reencryptions: Annotated[int, Field(ge=1)]
     retired_keys_kept: Duration
     master_keys_after: Duration
     create_master_keys: bool

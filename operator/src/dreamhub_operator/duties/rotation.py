@@ -5,7 +5,7 @@ then the next look gives what was there before its end. Data keys: see `dreamhub
 annotations `dreamhub.dev/rotate-credentials` and `dreamhub.dev/rotate-keys` ask for it now, by any new value.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -26,6 +26,7 @@ from dreamhub_operator.reconcile.drift import stamp
 from dreamhub_operator.reconcile.tenant_plan import namespace_name
 from dreamhub_operator.reconcile.tenant_status import Report
 from dreamhub_operator.rotation.plan import (
+    CredentialsSeen,
     CredentialsStep,
     JobProgress,
     KeysSeen,
@@ -34,7 +35,7 @@ from dreamhub_operator.rotation.plan import (
     plan_credentials,
     plan_keys,
 )
-from dreamhub_operator.rotation.status import build_credentials_status, build_keys_status
+from dreamhub_operator.rotation.status import build_credentials_status, build_keys_status, is_reencrypting
 from dreamhub_operator.vault import KeyVault
 
 ROTATE_CREDENTIALS = f"{API_GROUP}/rotate-credentials"
@@ -52,6 +53,8 @@ log = structlog.get_logger()
 class RotationDuty:
     context: Context
     vault: KeyVault
+    busy: set[str] = field(default_factory=set)
+    """UIDs of the Tenants whose data key this process is replacing."""
 
     async def perform(self, tenant: Tenant, report: Report) -> float | None:
         inside = report.inside
@@ -67,11 +70,10 @@ class RotationDuty:
     async def _tend_credentials(
         self, tenant: Tenant, credentials: Credentials, ring: KeyRing, report: Report
     ) -> float | None:
-        request = tenant.metadata.annotations.get(ROTATE_CREDENTIALS, "")
         now, rotation = self.context.now(), self.context.settings.rotation
-        step = plan_credentials(credentials, request, rotation, now)
+        step = plan_credentials(_seen(tenant, credentials), rotation, now)
         if step is not None:
-            credentials = await self._step_credentials(tenant, step, request, ring)
+            credentials = await self._step_credentials(tenant, step, ring)
         status = build_credentials_status(credentials)
         if status is not None:
             report.facts["credentials"] = status
@@ -80,19 +82,18 @@ class RotationDuty:
         former = credentials.former
         return max((former.valid_until - now).total_seconds(), AT_ONCE) if former is not None else None
 
-    async def _step_credentials(
-        self, tenant: Tenant, step: CredentialsStep, request: str, ring: KeyRing
-    ) -> Credentials:
+    async def _step_credentials(self, tenant: Tenant, step: CredentialsStep, ring: KeyRing) -> Credentials:
         """Decided again from a live read, and written against it: two operators cannot both rotate."""
         name, now, rotation = tenant.metadata.name, self.context.now(), self.context.settings.rotation
         live = await self.context.cluster.get(ObjectKey(SECRET, CREDENTIALS_SECRET, namespace_name(tenant)))
         credentials = read_credentials(live)
-        if live is None or credentials is None or plan_credentials(credentials, request, rotation, now) != step:
+        seen = _seen(tenant, credentials) if credentials is not None else None
+        if live is None or credentials is None or seen is None or plan_credentials(seen, rotation, now) != step:
             raise ConflictError(f"the logins of tenant {name} were changed meanwhile; trying again")
         if step == "EndFormer":
             after = await self._end_former(tenant, credentials)
         else:
-            after = credentials.rotate(make_passwords(), now, now + rotation.overlap, request)
+            after = credentials.rotate(make_passwords(), now, now + rotation.overlap, seen.request)
             await self.context.cache.set_user(name, after.redis_digests)
             await self.context.database.set_login(name, after)
         await self._write(tenant, live, after, ring)
@@ -121,8 +122,14 @@ class RotationDuty:
     async def _tend_keys(self, tenant: Tenant, ring: KeyRing, report: Report) -> float | None:
         seen = await self._look_at_keys(tenant, ring)
         step = plan_keys(seen, self.context.settings.rotation, self.context.now())
+        if step == "Add":
+            self.busy.add(tenant.metadata.uid)
         if step is not None:
             ring = await self._step_keys(tenant, step, ring, seen.request)
+        if ring.outdated or ring.newest != ring.keys.active:
+            self.busy.add(tenant.metadata.uid)
+        else:
+            self.busy.discard(tenant.metadata.uid)
         report.facts["keys"] = build_keys_status(ring, seen.born, seen.run, tenant.status.keys)
         if step is not None and step != "StartJob":
             return AT_ONCE
@@ -130,10 +137,17 @@ class RotationDuty:
 
     async def _look_at_keys(self, tenant: Tenant, ring: KeyRing) -> KeysSeen:
         request, born = tenant.metadata.annotations.get(ROTATE_KEYS, ""), _born(tenant, self.context.now())
+        seen = KeysSeen(tenant.metadata.uid, ring, born, request)
         if not ring.outdated:
-            return KeysSeen(ring, born, request)
+            return replace(seen, room=self._has_room())
         run = await self.context.database.fetch_rekey_run(tenant.metadata.name, ring.keys.active)
-        return KeysSeen(ring, born, request, await self._look_at_job(tenant, ring), run)
+        return replace(seen, job=await self._look_at_job(tenant, ring), run=run)
+
+    def _has_room(self) -> bool:
+        """Those that an earlier process has begun are known by their status."""
+        tenants = self.context.watched.tenants
+        begun = {uid for uid, tenant in tenants.items() if is_reencrypting(tenant.status)} | self.busy
+        return len(begun & tenants.keys()) < self.context.settings.rotation.concurrent_reencryptions
 
     async def _look_at_job(self, tenant: Tenant, ring: KeyRing) -> JobProgress:
         job = await self.context.cluster.get(self._job(tenant, ring))
@@ -228,6 +242,10 @@ class RotationDuty:
     async def _tell(self, tenant: Tenant, reason: str, message: str) -> None:
         log.info("rotation", tenant=tenant.metadata.name, reason=reason, message=message)
         await events.emit(self.context.cluster, tenant, "Normal", reason, message)
+
+
+def _seen(tenant: Tenant, credentials: Credentials) -> CredentialsSeen:
+    return CredentialsSeen(tenant.metadata.uid, credentials, tenant.metadata.annotations.get(ROTATE_CREDENTIALS, ""))
 
 
 def _born(tenant: Tenant, now: datetime) -> datetime:

@@ -4,8 +4,9 @@ What is there tells the whole story: the Secret of logins and the ring of data k
 process that dies between two steps is followed by one that decides the same.
 """
 
+import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from dreamhub.domain.key_ring import KeyRing
@@ -18,21 +19,37 @@ KeysStep = Literal["Add", "Activate", "StartJob", "Verify", "Destroy"]
 JobProgress = Literal["Absent", "Running", "Ended"]
 
 
-def plan_credentials(
-    credentials: Credentials, request: str, rotation: Rotation, now: datetime
-) -> CredentialsStep | None:
+def spread_age(after: timedelta, uid: str) -> timedelta:
+    """Between 90 and 100 % of `after`, always the same for a Tenant: those made on one day are not all due on one."""
+    share = int.from_bytes(hashlib.sha256(uid.encode()).digest()[:4], "big") / 2**32
+    return after * (0.9 + 0.1 * share)
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsSeen:
+    uid: str
+    """Of the Tenant."""
+    credentials: Credentials
+    request: str
+    """The present demand for a rotation; empty when there never was one."""
+
+
+def plan_credentials(seen: CredentialsSeen, rotation: Rotation, now: datetime) -> CredentialsStep | None:
     """There are two logins: the next rotation waits until the one before has ended."""
+    credentials, request = seen.credentials, seen.request
     former = credentials.former
     if former is not None:
         return "EndFormer" if now >= former.valid_until else None
     asked = bool(request) and request != credentials.request
     if not credentials.slot or credentials.rotated is None or asked:
         return "Rotate"
-    return "Rotate" if now - credentials.rotated >= rotation.credentials_after else None
+    return "Rotate" if now - credentials.rotated >= spread_age(rotation.credentials_after, seen.uid) else None
 
 
 @dataclass(frozen=True, slots=True)
 class KeysSeen:
+    uid: str
+    """Of the Tenant."""
     ring: KeyRing
     born: datetime
     """When the Tenant was made: the age of a key that does not tell its own."""
@@ -41,6 +58,8 @@ class KeysSeen:
     job: JobProgress = "Absent"
     """The Job that re-encrypts; looked for only while there is something to re-encrypt."""
     run: RekeyRun | None = None
+    room: bool = True
+    """Whether another tenant's content may be re-encrypted besides those that are at it."""
 
 
 def plan_keys(seen: KeysSeen, rotation: Rotation, now: datetime) -> KeysStep | None:
@@ -53,7 +72,8 @@ def plan_keys(seen: KeysSeen, rotation: Rotation, now: datetime) -> KeysStep | N
     if find_expired(ring, rotation, now) is not None:
         return "Destroy"
     asked = bool(seen.request) and seen.request != ring.request
-    return "Add" if asked or age >= rotation.data_keys_after else None
+    due = asked or age >= spread_age(rotation.data_keys_after, seen.uid)
+    return "Add" if due and seen.room else None
 
 
 def _plan_rewriting(seen: KeysSeen, rotation: Rotation, now: datetime) -> KeysStep | None:

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -38,6 +38,8 @@ class Rotation(BaseModel):
     spread: Duration = timedelta(minutes=3)
     """From adding a data key to encrypting with it: by then every pod has it, since kubelets refresh what is mounted
     every one or two minutes."""
+    concurrent_reencryptions: Annotated[int, Field(ge=1)] = 4
+    """How many tenants' content is brought under another data key at once; others wait for their turn."""
     retired_keys_kept: Duration = timedelta(hours=840)
     """For how long a data key that encrypts nothing any more is kept, so that backups stay readable."""
     master_keys_after: Duration = timedelta(hours=2160)

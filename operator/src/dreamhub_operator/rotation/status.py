@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from dreamhub.crd.tenant import CredentialsStatus, KeysStatus, Reencryption
+from dreamhub.crd.tenant import CredentialsStatus, KeysStatus, Reencryption, TenantStatus
 from dreamhub.domain.key_ring import KeyRing
 from dreamhub.sql.tenants import RekeyRun
 from dreamhub_operator.desired.credentials import Credentials
@@ -31,6 +31,11 @@ def build_keys_status(ring: KeyRing, born: datetime, run: RekeyRun | None, befor
         reencryption=_build_reencryption(ring, run, before.reencryption if before is not None else None),
         retired=tuple(ring.retired)[-MAX_RETIRED:],
     )
+
+
+def is_reencrypting(status: TenantStatus) -> bool:
+    reencryption = status.keys.reencryption if status.keys is not None else None
+    return reencryption is not None and reencryption.state != "Done"
 
 
 def _build_reencryption(ring: KeyRing, run: RekeyRun | None, before: Reencryption | None) -> Reencryption | None:

@@ -11,7 +11,7 @@ from dreamhub.domain.key_ring import KeyRing
 from dreamhub.sql.tenants import RekeyRun
 from dreamhub_operator.desired.credentials import Credentials, Former, Passwords, begin_credentials
 from dreamhub_operator.desired.rekey import build_rekey_job
-from dreamhub_operator.rotation.plan import KeysSeen, plan_credentials, plan_keys
+from dreamhub_operator.rotation.plan import CredentialsSeen, KeysSeen, plan_credentials, plan_keys, spread_age
 from dreamhub_operator.rotation.settings import Rotation
 from dreamhub_operator.rotation.status import build_credentials_status, build_keys_status
 from tests.unit.operator.builders import tenant
@@ -19,6 +19,8 @@ from tests.unit.operator.test_desired import WORKER
 
 HOUR = timedelta(hours=1)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
+LATEST = max((f"uid-{number}" for number in range(100_000)), key=lambda uid: spread_age(HOUR, uid))
+"""The UID of a Tenant that is due when the whole age is reached, but for a trifle."""
 ROTATION = Rotation(
     credentials_after=720 * HOUR,
     overlap=24 * HOUR,
@@ -55,7 +57,19 @@ def former(left: timedelta) -> Former:
     ],
 )
 def test_the_next_step_of_logins(credentials: Credentials, request_: str, step: str | None) -> None:
-    assert plan_credentials(credentials, request_, ROTATION, NOW) == step
+    assert plan_credentials(CredentialsSeen(LATEST, credentials, request_), ROTATION, NOW) == step
+
+
+def test_tenants_made_at_once_are_due_one_after_the_other() -> None:
+    ages = [spread_age(1000 * HOUR, f"uid-{number}") for number in range(500)]
+    assert 900 * HOUR <= min(ages) < 905 * HOUR
+    assert 995 * HOUR < max(ages) <= 1000 * HOUR
+    assert len(set(ages)) > 490
+    assert spread_age(1000 * HOUR, "uid-1") == ages[1], "the same at every look"
+    early = next(f"uid-{number}" for number, age in enumerate(ages) if age < 910 * HOUR)
+    aged = replace(CURRENT, rotated=NOW - 719 * HOUR)
+    assert plan_credentials(CredentialsSeen(early, aged, ""), ROTATION, NOW) == "Rotate"
+    assert plan_keys(seen(replace(IDLE, since=NOW - 2159 * HOUR), request="", uid=early), ROTATION, NOW) == "Add"
 
 
 def test_a_rotation_changes_the_slot_and_both_passwords_and_remembers_the_ones_before() -> None:
@@ -81,7 +95,7 @@ def test_lost_logins_are_replaced_by_the_other_slot() -> None:
 
 
 def seen(ring: KeyRing, **changes: Any) -> KeysSeen:
-    values: dict[str, Any] = {"ring": ring, "born": NOW - 9000 * HOUR, "request": "1"}
+    values: dict[str, Any] = {"uid": LATEST, "ring": ring, "born": NOW - 9000 * HOUR, "request": "1"}
     return KeysSeen(**{**values, **changes})
 
 
@@ -91,6 +105,8 @@ def seen(ring: KeyRing, **changes: Any) -> KeysSeen:
         (seen(replace(IDLE, request="1")), None),
         (seen(IDLE, request=""), None),
         (seen(IDLE), "Add"),
+        (seen(IDLE, room=False), None),
+        (seen(SPREADING, room=False), "Activate"),
         (seen(replace(IDLE, since=NOW - 2159 * HOUR), request=""), None),
         (seen(replace(IDLE, since=NOW - 2160 * HOUR), request=""), "Add"),
         (seen(replace(IDLE, since=None), request=""), "Add"),
