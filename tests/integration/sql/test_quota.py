@@ -11,10 +11,17 @@ import pytest
 import pytest_asyncio
 
 from dreamhub.domain.progress import DocumentError
-from dreamhub.errors import CapacityExceededError, ForbiddenError, NotFoundError, QuotaExceededError
+from dreamhub.errors import (
+    CapacityExceededError,
+    ConflictError,
+    FencedError,
+    ForbiddenError,
+    NotFoundError,
+    QuotaExceededError,
+)
 from dreamhub.sql.connections import Connection, Pool, translate_failures
 from dreamhub.sql.documents import delete_document, fetch_document, register_upload
-from dreamhub.sql.landing import ClaimedVersion, activate_version, fail_version
+from dreamhub.sql.landing import ClaimedVersion, activate_version, claim_version, ensure_generation, fail_version
 from dreamhub.sql.pool import PoolOptions, open_pool, tenant_transaction
 from dreamhub.sql.quota import (
     Limits,
@@ -30,7 +37,7 @@ from dreamhub.sql.quota import (
     use_tokens,
 )
 from tests.integration.conftest import Database, TenantLogin
-from tests.integration.sql.support import CLAIM, File, claim, connected, ingest, store
+from tests.integration.sql.support import CLAIM, SPACE, File, claim, connected, ingest, store
 
 T = TypeVar("T")
 
@@ -218,6 +225,39 @@ async def test_usage_is_what_the_rows_say_after_any_work(
         for _ in range(40):
             await walk.step()
             await counts_hold(operator_connection, api_pool, tenant)
+
+
+async def test_many_hands_never_wait_for_each_other_in_a_ring(
+    tenant: TenantLogin, crowd: Pool, api_pool: Pool, operator_connection: Connection
+) -> None:
+    """Uploads, landings, replacements and deletions of the same few documents meet; a deadlock would be raised."""
+    async with tenant_transaction(crowd, tenant.tenant) as conn:
+        generation = await ensure_generation(conn, SPACE)
+
+    async def work(seed: int) -> int:
+        choice, done = np.random.default_rng(seed), 0
+        for _ in range(12):
+            file = replace(page(int(choice.integers(3))), texts=tuple(f"{choice.integers(99)}" for _ in range(5)))
+            with suppress(FencedError, NotFoundError, ConflictError):
+                async with tenant_transaction(crowd, tenant.tenant) as conn:
+                    outcome = await register_upload(conn, tenant.keys, file.upload())
+                wanted = replace(CLAIM, version_id=outcome.version_id, generation=generation, force=True)
+                async with tenant_transaction(crowd, tenant.tenant) as conn:
+                    claimed = await claim_version(conn, tenant.keys, wanted)
+                async with tenant_transaction(crowd, tenant.tenant) as conn:
+                    if claimed.next_ordinal == 0:
+                        await store(conn, tenant.keys, claimed, file.chunks())
+                async with tenant_transaction(crowd, tenant.tenant) as conn:
+                    await activate_version(conn, claimed, pages=1, chunks=5)
+                done += 1
+                if choice.integers(4) == 0:
+                    async with tenant_transaction(crowd, tenant.tenant) as conn:
+                        await delete_document(conn, outcome.document_id)
+        return done
+
+    done = await asyncio.gather(*(work(seed) for seed in range(10)))
+    assert sum(done) > 20
+    await counts_hold(operator_connection, api_pool, tenant)
 
 
 async def test_a_document_that_does_not_fit_leaves_nothing(
