@@ -8,18 +8,28 @@ from tests.bench.cluster import measure_cluster
 from tests.bench.control import measure_control
 from tests.bench.environment import open_environment
 from tests.bench.ingestion import measure_ingestion
+from tests.bench.isolation import measure_isolation
 from tests.bench.process import BenchmarkError
 from tests.bench.quality import measure_quality
 from tests.bench.storing import measure_storing
 from tests.bench.table import Row, print_table, write_json
+from tests.bench.timing import measure_timing
 
 OUTPUT = Path("build/bench.json")
+MEASUREMENTS = (
+    measure_quality,
+    measure_ingestion,
+    measure_storing,
+    measure_control,
+    measure_isolation,
+    measure_timing,
+)
 
 
 async def _measure() -> list[Row]:
     """The cluster first: without one, that is said before minutes are spent."""
     rows = await measure_cluster()
-    for measure in (measure_quality, measure_ingestion, measure_storing, measure_control):
+    for measure in MEASUREMENTS:
         async with open_environment() as environment:
             rows += await measure(environment)
     return rows
