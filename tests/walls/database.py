@@ -142,17 +142,6 @@ WALLS = (
         (f"{_WALLS}test_api_login_inherits_no_tenant",),
     ),
     Wall(
-        "role: a tenant's is taken by nobody else",
-        (
-            FunctionEdit(
-                "provision_role(text)",
-                "'GRANT %I TO dreamhub_api WITH INHERIT FALSE, SET TRUE'",
-                "'GRANT %I TO dreamhub_api, dreamhub_tenant WITH INHERIT FALSE, SET TRUE'",
-            ),
-        ),
-        ("tests/integration/isolation/test_tables.py::test_roles_cannot_be_taken",),
-    ),
-    Wall(
         "role switch: in every transaction of the API",
         (SourceEdit("dreamhub.sql.pool", "            await _become(conn, tenant)\n", ""),),
         (f"{_WALLS}test_role_is_taken_for_one_transaction",),

@@ -246,3 +246,40 @@ async def test_tenants_may_call_no_function_of_the_platform(admin: Connection, p
 async def test_tenants_cannot_enter_the_platforms_schema(admin: Connection, pair: Pair) -> None:
     """USAGE alone."""
     assert not await admin.fetchval("SELECT has_schema_privilege($1, 'dreamhub', 'USAGE')", role_of(pair[0]))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE quota SET max_documents = NULL, documents = 0",
+        "INSERT INTO quota DEFAULT VALUES",
+        "DELETE FROM quota",
+        "UPDATE token_uses SET tokens = 0",
+        "DELETE FROM token_uses",
+        "UPDATE document_versions SET size_bytes = 0",
+        "SELECT dreamhub.set_limits('{}', '{{}}')",
+    ],
+)
+async def test_limits_are_not_the_tenants_to_write(pair: Pair, statement: str) -> None:
+    """Grants alone: with its own login, past every program of ours."""
+    async with connected(pair[0].url) as conn:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await conn.execute(statement.format(pair[0].tenant))
+
+
+@pytest.mark.parametrize(
+    "statement", ["INSERT INTO job_admissions (name) VALUES ('mine')", "DELETE FROM job_admissions"]
+)
+async def test_places_in_the_queue_are_not_the_tenants_to_take(pair: Pair, statement: str) -> None:
+    """A trigger alone: the API needs the grant, and the tenant's own login has it too."""
+    async with connected(pair[0].url) as conn:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await conn.execute(statement)
+
+
+async def test_role_left_behind_is_taken_off(api_pool: Pool, pair: Pair) -> None:
+    """The pool alone: somebody takes a role for the whole session and gives the connection back."""
+    async with api_pool.acquire() as conn:
+        await conn.execute(f'SET ROLE "{role_of(pair[0])}"')
+    async with api_pool.acquire() as conn:
+        assert await conn.fetchval("SELECT current_user") == "dreamhub_api"
