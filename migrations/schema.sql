@@ -5,6 +5,7 @@ ALTER SCHEMA t_snapshot OWNER TO dreamhub_owner;
 CREATE FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[]) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
     AS $_$
 DECLARE
     schema_name text := dreamhub.login_name(tenant, '');
@@ -551,6 +552,7 @@ ALTER FUNCTION dreamhub.refuse_resize() OWNER TO dreamhub_owner;
 CREATE FUNCTION dreamhub.release_jobs(tenant text, names text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
     AS $_$
 BEGIN
     EXECUTE format(
@@ -581,6 +583,7 @@ COMMENT ON FUNCTION dreamhub.serialize_provisioning() IS 'One at a time until th
 CREATE FUNCTION dreamhub.set_limits(tenant text, limits jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
     AS $_$
 BEGIN
     IF limits - ARRAY[

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from dreamhub.errors import ConflictError, UnavailableError
 from dreamhub.sql.migrate import Migration, connect_in_time, load_migrations, migrate_up, wait_for_schema
+from dreamhub.sql.quota import fetch_usage
 from dreamhub.sql.schema import SCHEMA_HEAD, SCHEMA_MIN, fetch_schema_version
 from tests.integration.conftest import MIGRATIONS, Database
 from tests.integration.sql.support import connected
@@ -49,8 +50,8 @@ async def test_concurrent_runs_apply_each_file_once(empty: Database) -> None:
 
     assert await asyncio.gather(*(run(out) for out in outputs)) == [SCHEMA_HEAD] * 3
     texts = [out.getvalue() for out in outputs]
-    assert sum("applied 0001_" in text for text in texts) == 1
-    assert sum("nothing to do" in text for text in texts) == 2
+    for migration in load_migrations(MIGRATIONS):
+        assert sum(f"applied {migration.name} " in text for text in texts) == 1
 
 
 async def test_a_run_waits_for_the_lock_of_another(empty: Database) -> None:
@@ -156,3 +157,47 @@ async def test_command_line(empty: Database, tmp_path: Path) -> None:
     assert run("wait").returncode == 0
     environment.pop("DREAMHUB_DATABASE_URL_FILE")
     assert "set DREAMHUB_DATABASE_URL_FILE" in run("up").stderr
+
+
+async def test_a_file_for_each_tenant_runs_once_for_each(empty: Database) -> None:
+    """And again from the start when it broke off: it is recorded when every tenant is done."""
+    note = Migration(
+        2,
+        "expand",
+        "notes",
+        "-- for each tenant\nINSERT INTO dreamhub.one SELECT 1 / length(current_setting('dreamhub.tenant'))",
+    )
+    async with connected(empty.url("dreamhub_owner")) as conn:
+        await migrate_up(conn, [MIGRATION], io.StringIO())
+        for name in ("t_acme", "t_globex", "t_"):
+            await conn.execute(f"CREATE SCHEMA {name}")
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await migrate_up(conn, [MIGRATION, note], io.StringIO())
+        assert await fetch_schema_version(conn) == 1
+        await conn.execute("DROP SCHEMA t_; DELETE FROM dreamhub.one")
+        assert await migrate_up(conn, [MIGRATION, note], io.StringIO()) == 2
+        assert await conn.fetchval("SELECT count(*) FROM dreamhub.one") == 2
+
+
+async def test_tenants_from_before_quotas_are_counted(empty: Database) -> None:
+    """A tenant of an earlier release, with rows and no triggers: its usage begins with what is there."""
+    migrations = load_migrations(MIGRATIONS)
+    tenant = f"old-{secrets.token_hex(4)}"
+    async with connected(empty.url("dreamhub_owner")) as conn, connected(empty.url("dreamhub_operator")) as operator:
+        await migrate_up(conn, migrations[:4], io.StringIO())
+        await operator.execute("SELECT dreamhub.provision_tenant($1)", tenant)
+        await conn.execute(f'SET search_path = "t_{tenant}"')
+        await conn.execute(
+            "INSERT INTO documents (id, meta_ct, name_key, tag_keys, source) VALUES ('doc', '', '', '{}', 'upload'); "
+            "INSERT INTO document_versions (id, document_id, number, media_type, content_key, size_bytes) "
+            "VALUES ('v1', 'doc', 1, 'text/plain', '', 70), ('v2', 'doc', 2, 'text/plain', '', 30)"
+        )
+        await conn.execute("RESET search_path")
+        await migrate_up(conn, migrations, io.StringIO())
+        usage = (await fetch_usage(operator, [tenant]))[tenant]
+        assert (usage.documents, usage.chunks, usage.storage_bytes) == (1, 0, 100)
+        await conn.execute(f"DELETE FROM \"t_{tenant}\".document_versions WHERE id = 'v1'")
+        assert (await fetch_usage(operator, [tenant]))[tenant].storage_bytes == 30
+        await operator.execute("SELECT dreamhub.provision_tenant($1)", tenant)
+        assert (await fetch_usage(operator, [tenant]))[tenant].storage_bytes == 30
+        await operator.execute("SELECT dreamhub.drop_tenant($1)", tenant)

@@ -14,6 +14,7 @@ from dreamhub.sql.quota import (
     QuotaUsage,
     TokenTotal,
     TokenUse,
+    admit_jobs,
     check_tokens,
     fetch_own_usage,
     fetch_token_totals,
@@ -189,3 +190,16 @@ async def test_a_reservation_is_given_back_once(tenant_connection: Connection) -
 async def test_negative_use_is_no_use(tenant_connection: Connection) -> None:
     with pytest.raises(asyncpg.CheckViolationError):
         await tenant_connection.execute("INSERT INTO token_uses (model, purpose, tokens) VALUES ('m', 'search', -1)")
+
+
+async def test_nobody_keeps_the_operator_waiting(
+    tenant: TenantLogin, tenant_connection: Connection, operator_connection: Connection
+) -> None:
+    async with tenant_connection.transaction():
+        await use_tokens(tenant_connection, QUESTION)
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await set_limits(operator_connection, tenant.tenant, Limits(), suspended=False)
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await admit_jobs(operator_connection, tenant.tenant, {"job": "uid"})
+        assert (await usage_of(operator_connection, tenant)).tokens_today == 0, "reading waits for nobody"
+    assert await admit_jobs(operator_connection, tenant.tenant, {"job": "uid"}) == {"job"}
