@@ -105,11 +105,29 @@ class Node:
             )
 
 
+OLD_WORKER = "ij-of-before"
+
+
+async def start_old_worker(site: Site) -> None:
+    """A worker's Job that began before the rotation and still works."""
+    container = {"name": "worker", "image": "worker"}
+    template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    metadata = {"name": OLD_WORKER, "labels": {"app.kubernetes.io/component": "worker"}}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
+    await site.api.ok("POST", jobs_path(site.name), job)
+    await site.api.merge(jobs_path(site.name, OLD_WORKER) + "/status", {"status": {"startTime": NOW, "active": 1}})
+
+
+async def end_old_worker(site: Site) -> None:
+    await site.api.merge(jobs_path(site.name, OLD_WORKER) + "/status", {"status": {"active": 0}})
+
+
 @dataclass
 class Load:
     """What goes on in a tenant meanwhile, with the keys that are mounted."""
 
     folder: Path
+    node: Node
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list["asyncio.Task[int]"] = field(default_factory=list)
 
@@ -156,13 +174,15 @@ class Load:
         return number
 
     async def _land(self) -> int:
-        """In progress from before the rotation until its key is active; every other batch knows the old key only."""
+        """By a worker from before the rotation, which writes under the old key still when content was re-encrypted."""
         async with connected(self.url) as conn:
             slow = File("slow", tuple(f"slow {at}" for at in range(30)))
             outcome = await register_upload(conn, self.first, slow.upload())
             claimed = await claim(conn, self.first, outcome.version_id)
             for at in range(30):
-                await store(conn, self.mounted.read() if at % 2 else self.first, claimed, slow.chunks(at)[:1])
-                await asyncio.sleep(0.1)
+                while at == 15 and not self.node.jobs:
+                    await asyncio.sleep(0.1)
+                await store(conn, self.first, claimed, slow.chunks(at)[:1])
             await activate_version(conn, claimed, pages=1, chunks=30)
+        await end_old_worker(self.node.site)
         return 1
