@@ -13,6 +13,7 @@ from dreamhub.errors import DreamHubError
 from dreamhub_operator.children import Children
 from dreamhub_operator.context import Context
 from dreamhub_operator.metrics import Metrics
+from dreamhub_operator.reconcile.foreign import ForeignObjects
 from dreamhub_operator.reconcile.tenant import TenantReconciler
 from dreamhub_operator.reconcile.tenant_deletion import delete_tenant
 from dreamhub_operator.reconcile.tenant_look import TenantLook
@@ -98,7 +99,7 @@ class World:
         )
         vault = open_vault(context)
         look = TenantLook(context, vault, TenantStores(context))
-        reconciler = TenantReconciler(context, vault, look)
+        reconciler = TenantReconciler(context, vault, look, ForeignObjects(context))
         for _ in range(STEPS):
             status, body = await self.api.call("GET", f"{TENANTS}/{name}")
             if status == 404 or await self._is_done(body):

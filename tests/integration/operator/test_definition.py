@@ -4,6 +4,7 @@ On a control plane of its own, because a definition takes all Tenants along.
 """
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import aiohttp
@@ -79,68 +80,75 @@ async def other_operator(
     print(process.log.read_text()[-10000:])  # noqa: T201 - pytest shows it when a test has failed
 
 
-async def make_tenant(api: Api, store: ObjectStore, name: str) -> str:
-    """With a document, an object and everything that goes under Erase. Its UID."""
+@dataclass(frozen=True)
+class Belongings:
+    """What a tenant had before, and what must still be there."""
+
+    api: Api
+    stores: Stores
+    objects: ObjectStore
+    name: str
+    uid: str
+    namespace: str
+    keys: dict[str, str]
+    login: str
+
+    async def check(self) -> None:
+        namespace = (await self.api.ok("GET", f"/api/v1/namespaces/dh-{self.name}"))["metadata"]
+        assert namespace["uid"] == self.namespace
+        assert "deletionTimestamp" not in namespace
+        assert namespace["labels"]["dreamhub.dev/owner-uid"] == self.uid
+        assert await has_role(self.stores, self.name)
+        assert await count_documents(self.stores, self.name) == 1
+        assert await read_vault(self.api, self.name) == self.keys
+        assert await has_object(self.objects, object_key(self.name, "ver_1"))
+        assert (await read_credentials(self.api, self.name))["database-url"] == self.login
+
+
+async def make_tenant(api: Api, stores: Stores, objects: ObjectStore, name: str) -> Belongings:
+    """With a document, an object and everything that goes under Erase."""
     tenant = await ready_tenant(api, name, deletionPolicy="Erase")
     await upload(api, name)
-    await store.put(object_key(name, "ver_1"), b"x")
-    uid: str = tenant["metadata"]["uid"]
-    return uid
+    await objects.put(object_key(name, "ver_1"), b"x")
+    uid, namespace = tenant["metadata"]["uid"], tenant["status"]["namespace"]["uid"]
+    login = (await read_credentials(api, name))["database-url"]
+    return Belongings(api, stores, objects, name, uid, namespace, await read_vault(api, name), login)
 
 
 async def test_a_definition_that_goes_takes_nothing_of_any_tenant_along(
     other_api: Api, other_operator: OperatorProcess, stores: Stores, object_store: ObjectStore
 ) -> None:
     api = other_api
-    uids = {name: await make_tenant(api, object_store, name) for name in PAIR}
-    namespaces = {name: (await api.ok("GET", f"/api/v1/namespaces/dh-{name}"))["metadata"]["uid"] for name in PAIR}
-    keys = {name: await read_vault(api, name) for name in PAIR}
-    login = (await read_credentials(api, "cut"))["database-url"]
-
-    async def assert_all_is_there() -> None:
-        for name in PAIR:
-            namespace = (await api.ok("GET", f"/api/v1/namespaces/dh-{name}"))["metadata"]
-            assert namespace["uid"] == namespaces[name]
-            assert "deletionTimestamp" not in namespace
-            assert namespace["labels"]["dreamhub.dev/owner-uid"] == uids[name]
-            assert await has_role(stores, name)
-            assert await count_documents(stores, name) == 1
-            assert await read_vault(api, name) == keys[name]
-            assert await has_object(object_store, object_key(name, "ver_1"))
-        assert (await read_credentials(api, "cut"))["database-url"] == login
-
+    first, second = [await make_tenant(api, stores, object_store, name) for name in PAIR]
     await api.ok("DELETE", DEFINITION)
-    for name in PAIR:
-        message = await wait_orphaned(api, name, "DefinitionDeleted")
+    for had in (first, second):
+        message = await wait_orphaned(api, had.name, "DefinitionDeleted")
         assert "tenants.dreamhub.dev is being deleted" in message
-        assert f"dreamhub.dev/adopt={uids[name]}" in message
-    await assert_all_is_there()
+        assert f"dreamhub.dev/adopt={had.uid}" in message
+        await had.check()
 
-    for name in PAIR:
-        await api.merge(f"{TENANTS}/{name}", {"metadata": {"finalizers": None}})
-
-    async def definition_gone() -> bool:
-        return (await api.call("GET", DEFINITION))[0] == 404
-
-    await eventually(definition_gone, "the definition is gone")
-    await assert_all_is_there()
-
+    for had in (first, second):
+        await api.merge(f"{TENANTS}/{had.name}", {"metadata": {"finalizers": None}})
+    await eventually(partial(_is_gone, api), "the definition is gone")
     await install_crds(api, [build_crd(definition) for definition in DEFINITIONS])
-    for name in PAIR:
-        await eventually(partial(_create, api, name), "the definition is served")
-        message = await wait_orphaned(api, name, "NamespaceForeign")
-        assert f"dreamhub.dev/adopt={uids[name]}" in message
-    await assert_all_is_there()
+    for had in (first, second):
+        await eventually(partial(_create, api, had.name), "the definition is served")
+        assert f"dreamhub.dev/adopt={had.uid}" in await wait_orphaned(api, had.name, "NamespaceForeign")
+        await had.check()
 
-    await api.ok("DELETE", f"{TENANTS}/cut")
-    await wait_gone(api, "cut")
-    await assert_all_is_there()
+    await api.ok("DELETE", f"{TENANTS}/{first.name}")
+    await wait_gone(api, first.name)
+    await first.check()
+    await second.check()
+    await api.merge(f"{TENANTS}/{second.name}", {"metadata": {"annotations": {"dreamhub.dev/adopt": second.uid}}})
+    adopted = await wait_ready_again(api, second.name)
+    assert adopted["status"]["namespace"]["uid"] == second.namespace
+    assert await count_documents(stores, second.name) == 1
+    assert (await read_vault(api, second.name))[f"{second.name}.owner"] != second.keys[f"{second.name}.owner"]
 
-    await api.merge(f"{TENANTS}/cut-2", {"metadata": {"annotations": {"dreamhub.dev/adopt": uids["cut-2"]}}})
-    adopted = await wait_ready_again(api, "cut-2")
-    assert adopted["status"]["namespace"]["uid"] == namespaces["cut-2"]
-    assert await count_documents(stores, "cut-2") == 1
-    assert (await read_vault(api, "cut-2"))["cut-2.owner"] != keys["cut-2"]["cut-2.owner"]
+
+async def _is_gone(api: Api) -> bool:
+    return (await api.call("GET", DEFINITION))[0] == 404
 
 
 async def _create(api: Api, name: str) -> bool:
