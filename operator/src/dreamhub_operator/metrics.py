@@ -48,6 +48,10 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
+        self._add_jobs(registry)
+        self.isolation = IsolationMetrics(registry)
+
+    def _add_jobs(self, registry: CollectorRegistry) -> None:
         self.jobs = Gauge("dreamhub_jobs", "IngestJobs by phase.", ["phase"], registry=registry)
         self.queue_wait = Histogram(
             "dreamhub_job_queue_wait_seconds",
@@ -55,7 +59,6 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
-        self.isolation = IsolationMetrics(registry)
 
     def count_request(self, method: str, path: str) -> None:
         self.requests.labels(method, resource_of(path)).inc()
