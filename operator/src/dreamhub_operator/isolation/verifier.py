@@ -73,16 +73,21 @@ class Verifier:
         return tenant.model_copy(update={"status": tenant.status.model_copy(update={"isolation": done.isolation})})
 
     async def _verify(self, uid: str) -> None:
-        tenant = self.context.watched.tenants.get(uid)
-        if tenant is None or tenant.metadata.deletion_timestamp is not None:
+        tenant = self._find(uid)
+        if tenant is not None:
+            probes = await self._try(tenant)
+            self._keep(tenant, probes, self.context.now())
+        self._begun.discard(uid)
+        if self._find(uid) is None:
             self._histories.pop(uid, None)
             self._rounds.pop(uid, None)
-            self._begun.discard(uid)
-            return
-        probes = await self._try(tenant)
-        self._keep(tenant, probes, self.context.now())
-        self._begun.discard(uid)
-        self.wake(uid)
+        else:
+            self.wake(uid)
+
+    def _find(self, uid: str) -> Tenant | None:
+        """The tenant, unless it is gone or going."""
+        tenant = self.context.watched.tenants.get(uid)
+        return tenant if tenant is not None and tenant.metadata.deletion_timestamp is None else None
 
     async def _try(self, tenant: Tenant) -> Sequence[Probe]:
         name = f"a round of {tenant.metadata.name}"

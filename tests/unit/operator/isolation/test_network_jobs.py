@@ -19,7 +19,7 @@ from dreamhub_operator.isolation.network_jobs import (
 from dreamhub_operator.isolation.outcome import Blocked, Inconclusive, Leaked, Outcome
 from dreamhub_operator.isolation.round import find_database, find_kubernetes
 from dreamhub_operator.kinds import Manifest
-from dreamhub_operator.settings import EgressRule
+from dreamhub_operator.settings import Dns, EgressRule
 from tests.unit.operator.builders import tenant
 
 WORKER = WorkerTemplate("worker:1", "1", {}, "IfNotPresent", ("regcred",), 1, "INFO", 60)
@@ -49,7 +49,7 @@ def test_job_leaves_nothing_behind_and_needs_no_right(job: Manifest) -> None:
 
 @pytest.mark.parametrize("job", jobs(), ids=["listener", "connector"])
 def test_policies_take_its_pod_for_a_worker(job: Manifest) -> None:
-    egress = build_network_policies(tenant(), [])[1]
+    egress = build_network_policies(tenant(), [], Dns())[1]
     wanted = egress["spec"]["podSelector"]["matchLabels"]
     assert wanted.items() <= job["spec"]["template"]["metadata"]["labels"].items()
 

@@ -180,6 +180,26 @@ async def test_looks_during_a_round_ask_for_no_second_one() -> None:
     assert rounds == [found.metadata.uid, "other"]
 
 
+async def test_tenant_that_goes_during_its_round_is_forgotten() -> None:
+    rig, found = build(Blocked()), tenant()
+    ended = asyncio.Event()
+
+    async def last(_: Tenant) -> Sequence[Probe]:
+        rig.world.watched.drop_tenant(found.metadata.uid)
+        ended.set()
+        return [Probe("redis", "attempt", Leaked("too late"))]
+
+    rig.verifier.run_round = last
+    rig.world.watched.tenants[found.metadata.uid] = found
+    async with running(rig):
+        rig.verifier.consider(found)
+        rig.world.now_at += timedelta(seconds=FIRST_SECONDS)
+        rig.verifier.consider(found)
+        await eventually(ended.is_set)
+        await eventually(lambda: rig.verifier.latest(found) is None)
+    assert rig.woken == []
+
+
 async def test_status_that_is_still_to_be_written_starts_no_second_round() -> None:
     rig = build(Blocked())
     await verify_once(rig, tenant())
