@@ -106,6 +106,12 @@ class ApiServer(Service):
 class Worker(Values):
     image: Image
     resources: Resources
+    deadline_seconds: Annotated[int, Field(ge=1)]
+
+
+class Dns(Values):
+    namespace: Annotated[str, Field(min_length=1)]
+    port: Port
 
 
 class Network(Values):
@@ -161,9 +167,13 @@ class Postgres(Values):
     external: ExternalServer
 
 
+class ExternalRedis(ExternalServer):
+    tls: bool
+
+
 class Redis(Values):
     embedded: Embedded
-    external: ExternalServer
+    external: ExternalRedis
 
 
 class S3(Values):
@@ -218,6 +228,7 @@ class ChartValues(Values):
     operator: Service
     api_server: ApiServer
     worker: Worker
+    dns: Dns
     models: Models
     migration: Migration
     postgres: Postgres

@@ -34,7 +34,8 @@ class Context:
 
     @property
     def addresses(self) -> Addresses:
-        return Addresses(self.settings.tenant_database_address, self.settings.tenant_redis_address)
+        settings = self.settings
+        return Addresses(settings.tenant_database_address, settings.tenant_redis_address, settings.tenant_redis_scheme)
 
     @property
     def worker(self) -> WorkerTemplate:

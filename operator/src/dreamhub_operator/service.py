@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,6 +39,7 @@ from dreamhub_operator.reconcile.tenant_look import TenantLook
 from dreamhub_operator.reconcile.tenant_stores import TenantStores
 from dreamhub_operator.reflector import Reflector
 from dreamhub_operator.shared_secret import SharedSecret
+from dreamhub_operator.sole import check_sole, stay_sole
 from dreamhub_operator.vault import KeyVault
 
 TENANT_WORKERS = 16
@@ -104,9 +105,13 @@ class Service:
         acquired = asyncio.create_task(self.election.acquire())
         if not await _first(acquired, stop.event):
             return
+        username = await self.context.cluster.fetch_username()
+        await check_sole(self.context.cluster, username)
         self._lead()
         reflected = [reflector.run for reflector in self._reflectors]
-        work = [self.election.hold, *reflected, self._work_on_tenants, self._ingest_jobs.run]
+        sole = partial(stay_sole, self.context.cluster, username)
+        work: list[Callable[[], Coroutine[None, None, None]]]
+        work = [self.election.hold, sole, *reflected, self._work_on_tenants, self._ingest_jobs.run]
         work += [self._verifier.run]
         work += [self._poll().run, QueueSweep(self._queues, self.freshness.all_opened, self._ingest_jobs.add).run]
         tasks = [asyncio.create_task(start()) for start in work]

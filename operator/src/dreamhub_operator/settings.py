@@ -1,7 +1,7 @@
 """The operator's settings, read once in `__main__`. Every name is `DREAMHUB_<FIELD>`; secrets are paths of files."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 from pydantic.alias_generators import to_camel
@@ -31,6 +31,16 @@ class EgressRule(BaseModel):
         if (self.cidr is None) == (self.namespace is None):
             raise ValueError("an egress rule needs either cidr, or namespace with podSelector")
         return self
+
+
+class Dns(BaseModel):
+    """The cluster's DNS servers, which every worker asks. Elsewhere names would be a way out for data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    namespace: str = "kube-system"
+    port: Port = 53
+    """Of the pods, where policies look, which need not be the service's."""
 
 
 class WorkerResources(BaseModel):
@@ -65,6 +75,10 @@ class Settings(BaseSettings):
     """host:port/database as workers reach it."""
     tenant_redis_address: str
     """host:port as workers reach it."""
+    tenant_redis_scheme: Literal["redis", "rediss"] = "redis"
+    """rediss: workers speak TLS to Redis."""
+    dns: Dns = Dns()
+    """Where workers ask for names."""
     egress: tuple[EgressRule, ...] = ()
     """What every worker needs: PostgreSQL, Redis, S3 and providers of models."""
 
@@ -88,8 +102,9 @@ class Settings(BaseSettings):
     pod_ip: str = ""
     """The operator's own address, whose metrics no tenant's pod may reach. Not tried when empty."""
 
-    drift_seconds: Annotated[float, Field(gt=0, le=60)] = 30
-    """How often each tenant's objects are compared with what they should be."""
+    drift_seconds: Annotated[float, Field(gt=0, le=45)] = 30
+    """How often each tenant is looked at. With the age of what is read for all at once, a third of this, a change by
+    hand is put back within a minute; one of watched objects at once."""
     lease_seconds: Annotated[int, Field(ge=3)] = 15
     """A leader that could not renew for two thirds of this stops; after all of it, another takes over."""
 

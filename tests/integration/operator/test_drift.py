@@ -364,7 +364,7 @@ async def test_a_change_is_seen_when_it_happens_and_not_when_its_time_comes(
     """With a look at each tenant once a minute, only the watch can be back within half of one."""
     await ready_tenant(api, "patient")
     assert operator.stop() == 0
-    slow = OperatorProcess({**operator.environment, "DREAMHUB_DRIFT_SECONDS": "50"}, operator.log, operator.port)
+    slow = OperatorProcess({**operator.environment, "DREAMHUB_DRIFT_SECONDS": "45"}, operator.log, operator.port)
     slow.start()
     try:
         path = "/apis/networking.k8s.io/v1/namespaces/dh-patient/networkpolicies/default-deny"

@@ -29,7 +29,7 @@ from dreamhub_operator.desired.network import build_network_policies
 from dreamhub_operator.desired.ownership import owner_selector
 from dreamhub_operator.desired.quota import build_limits, build_quota
 from dreamhub_operator.reconcile.job_order import inline_version, read_api_key, render_models
-from dreamhub_operator.settings import EgressRule
+from dreamhub_operator.settings import Dns, EgressRule
 from tests.unit.operator.builders import ingest_job, tenant
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -158,7 +158,7 @@ def test_the_network_is_closed_but_for_what_is_named() -> None:
         EgressRule.model_validate({"cidr": "10.0.0.0/8", "ports": [443]}),
     ]
     spec = {"network": {"egress": [{"to": "203.0.113.0/24", "ports": [8443]}]}}
-    deny, egress = build_network_policies(tenant(**spec), rules)
+    deny, egress = build_network_policies(tenant(**spec), rules, Dns())
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     dns, database, platform, own = egress["spec"]["egress"]
     assert [port["port"] for port in dns["ports"]] == [53, 53]

@@ -84,6 +84,17 @@ def test_two_decisions_never_share_a_slot() -> None:
     assert slots.find_next("dh-acme", 2) == ["j2"]
 
 
+def test_an_older_one_that_comes_late_does_not_take_a_slot_that_is_kept() -> None:
+    watched = watch(2)
+    slots = Slots(watched)
+    assert slots.claim(job(watched, 2), 1) == 0
+    watched.put_ingest_job(manifest(1))
+    assert slots.claim(job(watched, 1), 1) == 1
+    slots.settle("j2")
+    assert slots.note("j2") == "dh-acme"
+    assert slots.claim(job(watched, 1), 1) == 0
+
+
 def test_after_a_restart_running_jobs_hold_their_slots() -> None:
     watched = watch(1, 2, 3)
     watched.jobs["j3"] = job_state()
@@ -141,6 +152,13 @@ async def test_one_call_enters_all_the_oldest_first() -> None:
     asked = await asyncio.gather(*(places.has_place("acme", f"j{number}") for number in range(50, 0, -1)))
     assert sum(asked) == 3
     assert set(quotas.rows) == {"n1", "n2", "n3"}
+    assert quotas.asked == ["admit 50 of acme"]
+
+
+async def test_those_who_ask_together_are_asked_for_once() -> None:
+    watched, quotas = watch(*range(1, 51)), MemoryQuotas()
+    places = Places(watched, quotas)
+    assert all(await asyncio.gather(*(places.has_place("acme", f"j{number}") for number in range(1, 51))))
     assert quotas.asked == ["admit 50 of acme"]
 
 

@@ -32,6 +32,7 @@ from dreamhub_operator.reconcile.tenant_plan import (
     Write,
     plan_tenant,
 )
+from dreamhub_operator.settings import Dns
 from tests.unit.operator.builders import tenant
 
 ADDRESSES = Addresses("postgres:5432/dreamhub", "redis:6379")
@@ -55,7 +56,7 @@ SETTLED = tenant(
 )
 DESIRED = Desired(
     build_operator_binding(TENANT, build_subject("system:serviceaccount:dreamhub-system:dreamhub-operator")),
-    [build_owner_binding(TENANT), *build_network_policies(TENANT, [])],
+    [build_owner_binding(TENANT), *build_network_policies(TENANT, [], Dns())],
     ADDRESSES,
 )
 
@@ -164,7 +165,9 @@ def test_a_missing_object_is_drift_only_where_it_once_was() -> None:
 
 def test_our_own_change_of_mind_is_no_drift() -> None:
     changed = tenant(network={"egress": [{"to": "203.0.113.0/24", "ports": [443]}]})
-    desired = Desired(DESIRED.binding, [build_owner_binding(TENANT), *build_network_policies(changed, [])], ADDRESSES)
+    desired = Desired(
+        DESIRED.binding, [build_owner_binding(TENANT), *build_network_policies(changed, [], Dns())], ADDRESSES
+    )
     (action,) = plan_tenant(SETTLED, complete(), desired).actions
     assert isinstance(action, Write)
     assert not action.is_drift
@@ -177,7 +180,7 @@ def test_a_role_that_was_exchanged_goes_by_its_uid() -> None:
 
 
 def test_a_stray_object_of_ours_is_pruned() -> None:
-    stray = live(build_network_policies(TENANT, [])[0], name="old", uid="stray")
+    stray = live(build_network_policies(TENANT, [], Dns())[0], name="old", uid="stray")
     result = plan(complete(children={**CHILDREN, key_of(stray): stray}))
     assert result.actions == (Remove(key_of(stray), "stray"),)
 

@@ -77,7 +77,7 @@ class Drift(Part):
     last_time: Time | None = None
     """When it was set back."""
     foreign: Annotated[tuple[str, ...], Field(max_length=10)] = ()
-    """NetworkPolicies and RoleBindings of others in the namespace, as Kind/name. They may open it and are left alone."""
+    """NetworkPolicies and RoleBindings of others in the namespace, as Kind/name: they may open it. They are left."""
 
 
 class Deletion(Part):

@@ -109,6 +109,7 @@ class Addresses:
     """host:port/database"""
     redis: str
     """host:port"""
+    redis_scheme: str = "redis"
 
 
 def build_credentials(tenant: Tenant, credentials: Credentials, keys: str, addresses: Addresses) -> Manifest:
@@ -116,7 +117,7 @@ def build_credentials(tenant: Tenant, credentials: Credentials, keys: str, addre
     redis_login = f"{quote(redis_user(name), safe='')}:{quote(credentials.passwords.redis, safe='')}"
     entries = {
         DATABASE_URL: build_url(addresses.database, name, credentials.slot, credentials.passwords.database),
-        REDIS_URL: f"redis://{redis_login}@{addresses.redis}/0",
+        REDIS_URL: f"{addresses.redis_scheme}://{redis_login}@{addresses.redis}/0",
         KEYS: keys,
     }
     frame = tenant_object(SECRET, CREDENTIALS_SECRET, name, tenant.metadata.uid)

@@ -7,13 +7,13 @@ from dreamhub.crd.tenant_spec import Egress
 from dreamhub_operator.desired.job import COMPONENT_LABEL, WORKER_COMPONENT
 from dreamhub_operator.desired.ownership import tenant_object
 from dreamhub_operator.kinds import NETWORK_POLICY, Manifest
-from dreamhub_operator.settings import EgressRule
+from dreamhub_operator.settings import Dns, EgressRule
 
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
-def build_network_policies(tenant: Tenant, platform: Iterable[EgressRule]) -> list[Manifest]:
-    return [_default_deny(tenant), _worker_egress(tenant, platform)]
+def build_network_policies(tenant: Tenant, platform: Iterable[EgressRule], dns: Dns) -> list[Manifest]:
+    return [_default_deny(tenant), _worker_egress(tenant, platform, dns)]
 
 
 def _default_deny(tenant: Tenant) -> Manifest:
@@ -23,8 +23,8 @@ def _default_deny(tenant: Tenant) -> Manifest:
     }
 
 
-def _worker_egress(tenant: Tenant, platform: Iterable[EgressRule]) -> Manifest:
-    rules = [_dns_rule(), *map(_platform_rule, platform), *map(_tenant_rule, tenant.spec.network.egress)]
+def _worker_egress(tenant: Tenant, platform: Iterable[EgressRule], dns: Dns) -> Manifest:
+    rules = [_dns_rule(dns), *map(_platform_rule, platform), *map(_tenant_rule, tenant.spec.network.egress)]
     return {
         **tenant_object(NETWORK_POLICY, "worker-egress", tenant.metadata.name, tenant.metadata.uid),
         "spec": {
@@ -35,11 +35,10 @@ def _worker_egress(tenant: Tenant, platform: Iterable[EgressRule]) -> Manifest:
     }
 
 
-def _dns_rule() -> Manifest:
-    """DNS is asked in kube-system only: elsewhere it would be a way out for data."""
+def _dns_rule(dns: Dns) -> Manifest:
     return {
-        "to": [{"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: "kube-system"}}}],
-        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+        "to": [{"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: dns.namespace}}}],
+        "ports": [{"protocol": protocol, "port": dns.port} for protocol in ("UDP", "TCP")],
     }
 
 
