@@ -1,5 +1,6 @@
 """A Tenant applied with kubectl: everything it promises is there, stays there, and goes when it goes."""
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,23 @@ from dreamhub import names
 from tests.e2e.kube import Json, Kube, eventually
 from tests.e2e.tenants import Tenant, make_ready, new_name, open_tenant, remove, tenant_manifest
 from tests.e2e.traces import ask_database, list_objects
+
+HARMLESS: Json = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "mine"},
+    "spec": {
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": "main",
+                "image": "busybox",
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            }
+        ],
+    },
+}
+"""Nothing that Pod Security has anything against."""
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -76,7 +94,7 @@ async def test_owner_whom_somebody_gave_edit_runs_no_pod_and_opens_no_wall(watch
 
     try:
         await eventually(given, 30, "the right to make pods")
-        pod = await watched.kube.run("run", "mine", "--image=busybox", *ines)
+        pod = await watched.kube.run("create", "--filename", "-", *ines, stdin=json.dumps(HARMLESS))
         wall = await watched.kube.run("delete", "networkpolicy", "default-deny", *ines)
         token = await watched.kube.run("create", "token", "worker", *ines)
     finally:
