@@ -48,6 +48,9 @@ from dreamhub_api.services.uploads import UploadService
 from dreamhub_api.services.usage import UsageService
 from dreamhub_api.settings import Settings
 
+LOCK_SECONDS = 3.0
+"""All tenants share the connections: what one tenant's own login keeps locked must not keep one for long."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -142,7 +145,7 @@ def _open_caches(settings: Settings, api: KubernetesApi, stack: AsyncExitStack) 
 
 async def _open_stores(settings: Settings, stack: AsyncExitStack) -> Stores:
     """Their secrets are read from files at each use; a watch lets go of connections that older ones have opened."""
-    options = PoolOptions(maximum=settings.database_connections, application="dreamhub-api")
+    options = PoolOptions(maximum=settings.database_connections, application="dreamhub-api", lock_timeout=LOCK_SECONDS)
     database_url, redis_url = secret_source(settings.database_url_file), secret_source(settings.redis_url_file)
     pool = await open_pool(database_url, options)
     stack.push_async_callback(pool.close)

@@ -14,12 +14,13 @@ from dreamhub import names
 from dreamhub.llm.embedding import Embedder, open_embedder
 from dreamhub.llm.models import BUILTIN_EMBEDDING, DEFAULT_MODELS
 from dreamhub.sql.connections import Connection
-from dreamhub.sql.quota import Limits, admit_jobs, release_jobs, set_limits
+from dreamhub.sql.quota import Limits, TokenUse, admit_jobs, release_jobs, set_limits, use_tokens
 from dreamhub_api.settings import Settings
 from tests.integration.api.conftest import ready_caller
 from tests.integration.api.platform import GROUP, Caller, Cluster, Tenant, run_server, until
 from tests.integration.api.test_knowledge import HANDBOOK, ingest
 from tests.integration.llm.provider_server import Provider, run_provider
+from tests.integration.sql.support import connected
 
 RACERS = 50
 ROOM = 7
@@ -202,6 +203,18 @@ async def test_the_database_knows_of_a_suspension_by_itself(
         status, problem = await call
         assert (status, problem["code"]) == (403, "TenantSuspended")
     assert (await caller.ok("GET", "/usage"))["suspended"]
+
+
+async def test_what_a_tenants_login_keeps_locked_holds_up_no_connection(
+    caller: Caller, acme: Tenant, handbook: str
+) -> None:
+    """All tenants share them. The tenant's own questions are put off, reading goes on."""
+    async with connected(acme.database_url) as thief, thief.transaction():
+        await use_tokens(thief, TokenUse("stolen", "search", 1))
+        status, problem = await caller.call("POST", "/search", json={"query": QUESTION})
+        assert (status, problem["code"]) == (503, "DatabaseUnavailable")
+        assert (await caller.ok("GET", f"/documents/{handbook}"))["state"] == "active"
+    assert (await caller.ok("POST", "/search", json={"query": QUESTION}))["hits"]
 
 
 async def test_usage_beside_limits(

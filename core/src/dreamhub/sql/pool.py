@@ -42,6 +42,8 @@ class PoolOptions:
     application: str = "dreamhub"
     command_timeout: float = 30.0
     """Seconds for one statement, unless the call says otherwise."""
+    lock_timeout: float = 0
+    """Seconds to wait for what somebody else has locked; 0 waits for as long as the statement may."""
     role_guard: bool = True
     """Refuse a login that is a superuser or bypasses row security, and a pgvector with known faults."""
 
@@ -134,7 +136,11 @@ async def open_pool(url: str | SecretSource, options: PoolOptions = DEFAULT_OPTI
             min_size=options.minimum,
             max_size=options.maximum,
             command_timeout=options.command_timeout,
-            server_settings={**_SETTINGS, "application_name": options.application},
+            server_settings={
+                **_SETTINGS,
+                "application_name": options.application,
+                "lock_timeout": f"{options.lock_timeout * 1000:.0f}ms",
+            },
             connect=login.connect,
             connection_class=_LentConnection,
             init=register_codecs,
