@@ -35,9 +35,9 @@ class KeyVault:
         masters = await self._open(entries)
         return _unwrap(masters, tenant, entries)
 
-    async def read_owner(self, tenant: str) -> str | None:
+    async def read_owner(self, tenant: str, *, live: bool) -> str | None:
         """UID of the Tenant that the keys of this name belong to; None when there are none or nobody claimed them."""
-        encoded = (await self._secret.entries(TRUST_SECONDS)).get(_owner_entry(tenant))
+        encoded = (await self._secret.entries(0.0 if live else TRUST_SECONDS)).get(_owner_entry(tenant))
         return _decode(encoded) if encoded is not None else None
 
     async def claim(self, tenant: str, owner: str, former: str | None) -> None:

@@ -305,6 +305,12 @@ class TestAdmission:
         [
             (None, ForbiddenError, "UnknownTenant"),
             (tenant(status={}), UnavailableError, "TenantNotReady"),
+            (tenant(status={"namespace": {"name": "dh-acme", "uid": ""}}), UnavailableError, "TenantNotReady"),
+            (
+                tenant(status={"phase": "Orphaned", "namespace": {"name": "dh-acme", "uid": "u"}}),
+                UnavailableError,
+                "TenantNotReady",
+            ),
             (tenant(status={"namespace": {"name": "dh-other", "uid": "u"}}), ForbiddenError, "UnknownTenant"),
             (
                 tenant(metadata={"name": "acme", "deletionTimestamp": "2026-01-01T00:00:00Z"}),

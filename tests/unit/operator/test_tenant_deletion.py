@@ -82,7 +82,9 @@ class Stores:
     async def fetch_owner(self, _: str) -> str | None:
         return self.owner
 
-    read_owner = fetch_owner
+    async def read_owner(self, tenant: str, *, live: bool) -> str | None:
+        assert live
+        return await self.fetch_owner(tenant)
 
     def __getattr__(self, name: str) -> Any:
         async def call(*_: object) -> int:

@@ -180,3 +180,36 @@ async def test_a_ring_is_replaced_only_by_who_has_seen_it() -> None:
     with pytest.raises(ConflictError):
         await rig.vault.replace("acme", RING, RING.add(START, "other"))
     assert await rig.vault.read("acme") == added
+
+
+async def test_keys_belong_to_one_tenant_whoever_has_the_name() -> None:
+    rig = Rig()
+    await rig.vault.store("acme", RING, "first")
+    assert await rig.vault.read_owner("acme", live=True) == "first"
+    for attempt in (
+        rig.vault.claim("acme", "second", None),
+        rig.vault.claim("acme", "second", "third"),
+        rig.vault.store("acme", RING, "second"),
+        rig.vault.destroy("acme", "second"),
+    ):
+        with pytest.raises(ConflictError, match="UID first"):
+            await attempt
+    await rig.vault.claim("acme", "second", "first")
+    assert await rig.vault.read_owner("acme", live=True) == "second"
+    assert await rig.vault.read("acme") == RING
+    with pytest.raises(ConflictError):
+        await rig.vault.destroy("acme", "first")
+    await rig.vault.destroy("acme", "second")
+    await rig.vault.destroy("acme", "second")
+    assert rig.secrets.found[KEYS]["data"] == {}
+
+
+async def test_keys_from_before_owners_were_recorded_are_claimed_and_absent_ones_are_not() -> None:
+    rig = Rig()
+    rig.secrets.put(KEYS, {"acme.json": RING.keys.dump()})
+    with pytest.raises(ConflictError):
+        await rig.vault.destroy("acme", "first")
+    await rig.vault.claim("acme", "first", None)
+    assert await rig.vault.read_owner("acme", live=False) == "first"
+    await rig.vault.claim("absent", "first", None)
+    assert await rig.vault.read_owner("absent", live=True) is None

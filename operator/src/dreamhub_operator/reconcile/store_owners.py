@@ -48,8 +48,9 @@ def explain_adoption(tenant: Tenant, uid: str) -> str:
     return f"kubectl annotate tenant {tenant.metadata.name} --overwrite {ADOPT_ANNOTATION}={uid}"
 
 
-async def fetch_owners(database: Database, vault: KeyVault, tenant: str) -> StoreOwners:
-    return StoreOwners(await database.fetch_owner(tenant), await vault.read_owner(tenant))
+async def fetch_owners(database: Database, vault: KeyVault, tenant: str, *, live: bool = False) -> StoreOwners:
+    """`live` before anything is destroyed: else the owner of the keys may be as old as what is remembered of them."""
+    return StoreOwners(await database.fetch_owner(tenant), await vault.read_owner(tenant, live=live))
 
 
 async def claim_stores(database: Database, vault: KeyVault, tenant: Tenant) -> None:

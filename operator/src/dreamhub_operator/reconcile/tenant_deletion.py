@@ -176,7 +176,7 @@ async def _observe(context: Context, vault: KeyVault, tenant: Tenant) -> Deletio
             return DeletionObserved(ordered=False)
         live = await context.cluster.get(namespace_key(tenant))
     async with _blaming(context, tenant, TenantReason.DATABASE_UNAVAILABLE):
-        owners = await fetch_owners(context.database, vault, tenant.metadata.name)
+        owners = await fetch_owners(context.database, vault, tenant.metadata.name, live=True)
     if tenant.spec.deletion_policy != "Block" or not owns_stores(tenant, owners):
         return DeletionObserved(namespace=live, owners=owners)
     async with _blaming(context, tenant, TenantReason.CLUSTER_REFUSED):
