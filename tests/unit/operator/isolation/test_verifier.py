@@ -181,23 +181,23 @@ async def test_looks_during_a_round_ask_for_no_second_one() -> None:
 
 
 async def test_tenant_that_goes_during_its_round_is_forgotten() -> None:
-    rig, found = build(Blocked()), tenant()
-    ended = asyncio.Event()
+    rig, found, other = build(Blocked()), tenant(), tenant(metadata={"uid": "other"})
 
     async def last(_: Tenant) -> Sequence[Probe]:
         rig.world.watched.drop_tenant(found.metadata.uid)
-        ended.set()
         return [Probe("redis", "attempt", Leaked("too late"))]
 
     rig.verifier.run_round = last
-    rig.world.watched.tenants[found.metadata.uid] = found
+    rig.world.watched.tenants = {item.metadata.uid: item for item in (found, other)}
     async with running(rig):
-        rig.verifier.consider(found)
-        rig.world.now_at += timedelta(seconds=FIRST_SECONDS)
-        rig.verifier.consider(found)
-        await eventually(ended.is_set)
-        await eventually(lambda: rig.verifier.latest(found) is None)
-    assert rig.woken == []
+        for _ in range(2):
+            rig.verifier.consider(found)
+            rig.verifier.consider(other)
+            rig.world.now_at += timedelta(seconds=FIRST_SECONDS)
+        await eventually(lambda: bool(rig.woken))
+    assert rig.woken == ["other"]
+    assert rig.verifier.latest(found) is None
+    assert rig.verifier.latest(other) is not None
 
 
 async def test_status_that_is_still_to_be_written_starts_no_second_round() -> None:
