@@ -1,11 +1,9 @@
 """Whatever of a tenant somebody changes or takes away by hand is put back, counted, and told by an Event."""
 
 import base64
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
@@ -14,15 +12,12 @@ from typing_extensions import override
 
 from tests.integration.operator.control_plane import Api
 from tests.integration.operator.deployment import (
-    TENANTS,
     OperatorProcess,
-    Stores,
-    condition,
     eventually,
     ready_tenant,
 )
+from tests.integration.operator.drift import TENANT, ensure_tenant, read_drift, watch_drift
 
-TENANT = "adrift"
 RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/dh-{TENANT}/rolebindings"
 CORE = f"/api/v1/namespaces/dh-{TENANT}"
 POLICIES = f"/apis/networking.k8s.io/v1/namespaces/dh-{TENANT}/networkpolicies"
@@ -80,57 +75,13 @@ NAMESPACE = Target(
 @pytest_asyncio.fixture(scope="module")
 async def tenant(api: Api, operator_process: OperatorProcess) -> str:
     operator_process.ensure()
-    await ready_tenant(api, TENANT)
+    await ensure_tenant(api)
     return TENANT
 
 
 @pytest.fixture
 def _settled(tenant: str, operator: OperatorProcess) -> None:
     """There is such a Tenant, and an operator."""
-
-
-@dataclass(frozen=True)
-class Witness:
-    """What was told of drift before, to see what is told of the next."""
-
-    api: Api
-    operator: OperatorProcess
-    counted: float
-    events: int
-
-    async def expect(self, label: str, *fields: str) -> None:
-        """Counted in the status and the metrics, with an Event that names the object and the fields."""
-
-        async def told() -> bool:
-            drift = await _read_drift(self.api)
-            new = [text for text in (await _read_events(self.api))[self.events :] if text.startswith(f"{label}: ")]
-            metric = await _count_corrections(self.operator, label.partition("/")[0])
-            named = any(all(field in text for field in fields) for text in new)
-            return bool(drift.get("corrected", 0) > 0 and named and metric > self.counted)
-
-        await eventually(told, f"drift of {label} told with {fields}", 60)
-
-
-async def _read_drift(api: Api) -> dict[str, Any]:
-    drift: dict[str, Any] = (await api.ok("GET", f"{TENANTS}/{TENANT}"))["status"].get("drift", {})
-    return drift
-
-
-async def _read_events(api: Api) -> list[str]:
-    """Messages about drift of the tenant, the oldest first."""
-    items = (await api.ok("GET", "/api/v1/namespaces/default/events"))["items"]
-    ours = [e for e in items if e["reason"] == "DriftCorrected" and e["involvedObject"]["name"] == TENANT]
-    return [event["message"] for event in sorted(ours, key=lambda e: int(e["metadata"]["resourceVersion"]))]
-
-
-async def _count_corrections(operator: OperatorProcess, kind: str) -> float:
-    wanted = f'dreamhub_drift_corrected_total{{kind="{kind}"}}'
-    lines = (await operator.fetch("/metrics")).splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
-
-
-async def watch_drift(api: Api, operator: OperatorProcess, kind: str) -> Witness:
-    return Witness(api, operator, await _count_corrections(operator, kind), len(await _read_events(api)))
 
 
 @pytest.mark.usefixtures("_settled")
@@ -201,163 +152,6 @@ async def _logs_in(url: str) -> bool:
         await client.aclose()
 
 
-@pytest.mark.usefixtures("_settled")
-@pytest.mark.parametrize(
-    ("rule", "field"),
-    [
-        ("~*", "keys"),
-        ("&*", "channels"),
-        ("+get", "commands"),
-        ("-ping", "commands"),
-        (">guessed", "passwords"),
-        ("nopass", "passwords"),
-        ("off", "on"),
-        ("", "the whole user"),
-    ],
-)
-async def test_a_redis_user_is_set_back(
-    api: Api, operator: OperatorProcess, redis_client: Redis, rule: str, field: str
-) -> None:
-    user = f"t_{TENANT}"
-
-    async def read() -> str | None:
-        lines = [line if isinstance(line, str) else line.decode() for line in await redis_client.acl_list()]
-        return next((line for line in lines if line.split(" ")[1] == user), None)
-
-    before = await eventually(read, "the user is there", 60)
-    witness = await watch_drift(api, operator, "RedisUser")
-    if rule:
-        await set_rule(redis_client, user, rule)
-    else:
-        await redis_client.acl_deluser(user)
-    assert await read() != before
-
-    async def restored() -> bool:
-        return await read() == before
-
-    await eventually(restored, "the user is as before", 60)
-    await witness.expect(f"RedisUser/{user}", field)
-
-
-async def set_rule(redis: Any, user: str, rule: str) -> None:
-    """`redis` is Any because redis-py's raw command is untyped."""
-    await redis.execute_command("ACL", "SETUSER", user, rule)
-
-
-Look = Callable[[asyncpg.Connection], Awaitable[bool]]
-
-
-def _holds(query: str) -> Look:
-    async def look(conn: asyncpg.Connection) -> bool:
-        return bool(await conn.fetchval(query))
-
-    return look
-
-
-@dataclass(frozen=True)
-class Grant:
-    statement: str
-    """What a superuser does by hand."""
-    right: str
-    """A query that is true when it is undone."""
-    field: str
-
-
-GRANTS = [
-    Grant(
-        "GRANT SELECT ON t_adrift.documents TO PUBLIC",
-        "SELECT NOT has_table_privilege('dreamhub_tenant', 't_adrift.documents', 'SELECT')",
-        "table documents: grants to PUBLIC",
-    ),
-    Grant(
-        "GRANT UPDATE (id) ON t_adrift.documents TO dreamhub_api",
-        "SELECT NOT has_column_privilege('dreamhub_api', 't_adrift.documents', 'id', 'UPDATE')",
-        "table documents (id): grants to dreamhub_api",
-    ),
-    Grant(
-        "REVOKE SELECT ON t_adrift.chunks FROM t_adrift",
-        "SELECT has_table_privilege('t_adrift', 't_adrift.chunks', 'SELECT')",
-        "table chunks: grants to *",
-    ),
-    Grant(
-        "REVOKE ALL ON SCHEMA t_adrift FROM t_adrift",
-        "SELECT has_schema_privilege('t_adrift', 't_adrift', 'USAGE')",
-        "schema: grants to *",
-    ),
-    Grant(
-        "ALTER TABLE t_adrift.chunks DISABLE TRIGGER USER",
-        "SELECT bool_and(tgenabled = 'O') FROM pg_trigger WHERE tgrelid = 't_adrift.chunks'::regclass",
-        "table chunks: trigger quota_insert",
-    ),
-    Grant(
-        "ALTER ROLE t_adrift SET row_security = off",
-        "SELECT rolconfig IS NULL FROM pg_roles WHERE rolname = 't_adrift'",
-        "role: setting row_security",
-    ),
-    Grant(
-        "ALTER ROLE t_adrift INHERIT",
-        "SELECT NOT rolinherit FROM pg_roles WHERE rolname = 't_adrift'",
-        "role: attributes",
-    ),
-]
-
-
-@pytest.mark.usefixtures("_settled")
-@pytest.mark.parametrize("grant", GRANTS, ids=lambda grant: grant.statement)
-async def test_grants_and_roles_are_set_back(api: Api, operator: OperatorProcess, stores: Stores, grant: Grant) -> None:
-    conn = await asyncpg.connect(stores.database.server.superuser_url)
-    look = _holds(grant.right)
-    assert await look(conn)
-    witness = await watch_drift(api, operator, "Database")
-    await conn.execute(grant.statement)
-    await eventually(lambda: look(conn), grant.right, 60)
-    await conn.close()
-    await witness.expect(f"Database/t_{TENANT}", grant.field)
-
-
-@pytest.mark.usefixtures("_settled")
-async def test_a_power_that_only_a_superuser_can_take_away_stops_the_tenant(
-    api: Api, operator: OperatorProcess, stores: Stores
-) -> None:
-    conn = await asyncpg.connect(stores.database.server.superuser_url)
-    await conn.execute("ALTER ROLE t_adrift BYPASSRLS")
-
-    async def refused() -> str | None:
-        found = condition(await api.ok("GET", f"{TENANTS}/{TENANT}"), "DatabaseReady")
-        return found["message"] if found["status"] == "False" else None
-
-    message = await eventually(refused, "DatabaseReady False", 60)
-    assert "superuser" in message
-    assert "role: attributes" in message
-    await conn.execute("ALTER ROLE t_adrift NOBYPASSRLS")
-    await conn.close()
-
-    async def ready() -> bool:
-        return bool(condition(await api.ok("GET", f"{TENANTS}/{TENANT}"), "Ready")["status"] == "True")
-
-    await eventually(ready, "Ready again", 60)
-
-
-async def test_a_redis_that_forgot_its_users_is_no_drift(
-    api: Api, operator: OperatorProcess, redis_client: Redis
-) -> None:
-    """After a restart of Redis without an ACL file every user is gone, and nobody did it. The test cannot restart the
-    shared server, so it starts the operator again instead: a process that has not seen the user cannot accuse anybody.
-    """
-    await ready_tenant(api, "forgotten")
-    operator.kill()
-    await redis_client.acl_deluser("t_forgotten")
-    operator.start()
-
-    async def back() -> bool:
-        return "t_forgotten" in [
-            name.decode() if isinstance(name, bytes) else name for name in await redis_client.acl_users()
-        ]
-
-    await eventually(back, "the user is back", 60)
-    assert "drift" not in (await api.ok("GET", f"{TENANTS}/forgotten"))["status"]
-
-
 async def test_a_change_is_seen_when_it_happens_and_not_when_its_time_comes(
     api: Api, operator: OperatorProcess, operator_environment: dict[str, str]
 ) -> None:
@@ -423,7 +217,7 @@ async def test_what_an_administrator_adds_is_told_and_left_alone(
     async def told() -> bool:
         events = (await api.ok("GET", "/api/v1/namespaces/default/events"))["items"]
         named = any(e["reason"] == "ForeignObject" and e["message"].startswith(f"{label} ") for e in events)
-        return named and label in (await _read_drift(api)).get("foreign", [])
+        return named and label in (await read_drift(api)).get("foreign", [])
 
     await eventually(told, f"{label} told", 60)
     kind, _, name = label.partition("/")
@@ -432,6 +226,6 @@ async def test_what_an_administrator_adds_is_told_and_left_alone(
     await api.ok("DELETE", f"{path}/{name}")
 
     async def forgotten() -> bool:
-        return not (await _read_drift(api)).get("foreign")
+        return not (await read_drift(api)).get("foreign")
 
     await eventually(forgotten, f"{label} is not named any more", 60)
