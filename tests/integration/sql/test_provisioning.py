@@ -79,6 +79,7 @@ async def test_definer_functions_pin_their_search_path(database: Database) -> No
         "provision_tenant",
         "drop_tenant",
         "set_login",
+        "strip_tenant",
         "expire_login",
         "end_login",
         "count_sealed",
