@@ -80,12 +80,12 @@ WALLS = (
         (
             SourceEdit(
                 "dreamhub.sql.bodies",
-                "    return keys.encrypt(plain, _chunk_identity(landing, ordinal))",
+                "    return keys.encrypt(plain, chunk_identity(landing, ordinal))",
                 "    return plain",
             ),
             SourceEdit(
                 "dreamhub.sql.bodies",
-                "json.loads(keys.decrypt(sealed, _chunk_identity(landing, ordinal)))",
+                "json.loads(keys.decrypt(sealed, chunk_identity(landing, ordinal)))",
                 "json.loads(sealed)",
             ),
         ),
