@@ -16,7 +16,7 @@ from dreamhub.sql.landing import activate_version
 from dreamhub_operator.desired.credentials import read_entry
 from dreamhub_worker.key_file import KeyFile
 from tests.integration.operator.control_plane import Api
-from tests.integration.operator.deployment import SYSTEM, TENANTS, eventually
+from tests.integration.operator.deployment import SYSTEM, TENANTS, OperatorProcess, eventually
 from tests.integration.operator.kubelet import NOW, jobs_path
 from tests.integration.sql.support import File, claim, connected, ingest, store
 from tests.integration.sql.test_rekey import find
@@ -68,6 +68,8 @@ class Node:
     site: Site
     folder: Path
     jobs: int = 0
+    watched: bool = False
+    """Set when the operator has looked at the tenant since the first of the jobs has ended."""
 
     async def run(self) -> None:
         while True:
@@ -103,6 +105,23 @@ class Node:
             await self.site.api.merge(
                 jobs_path(self.site.name, job["metadata"]["name"]) + "/status", {"status": status}
             )
+
+
+async def look_thrice(api: Api, operator: OperatorProcess) -> None:
+    """Until the operator has looked at every tenant about three times more."""
+    tenants = len((await api.ok("GET", TENANTS))["items"])
+    wanted = await _count_looks(operator) + 3 * tenants
+
+    async def looked() -> bool:
+        return await _count_looks(operator) > wanted
+
+    await eventually(looked, "every tenant looked at again", PATIENCE)
+
+
+async def _count_looks(operator: OperatorProcess) -> int:
+    lines = (await operator.fetch("/metrics")).splitlines()
+    wanted = 'dreamhub_reconcile_seconds_count{kind="Tenant"}'
+    return int(float(next(line.split()[-1] for line in lines if line.startswith(wanted))))
 
 
 OLD_WORKER = "ij-of-before"
@@ -180,7 +199,7 @@ class Load:
             outcome = await register_upload(conn, self.first, slow.upload())
             claimed = await claim(conn, self.first, outcome.version_id)
             for at in range(30):
-                while at == 15 and not self.node.jobs:
+                while at == 15 and not self.node.watched:
                     await asyncio.sleep(0.1)
                 await store(conn, self.first, claimed, slow.chunks(at)[:1])
             await activate_version(conn, claimed, pages=1, chunks=30)

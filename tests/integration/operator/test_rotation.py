@@ -18,17 +18,29 @@ from redis.exceptions import AuthenticationError
 from dreamhub.domain.envelope import MasterKeys, is_wrapped
 from dreamhub.domain.keys import DataKeys
 from dreamhub.sql.documents import list_chunks, list_documents
+from dreamhub.sql.logins import end_login
+from dreamhub.sql.tenants import build_scram_verifier
 from dreamhub_operator.desired.credentials import read_credentials, read_entry
 from tests.integration.operator.control_plane import Api
 from tests.integration.operator.deployment import (
     SYSTEM,
     TENANTS,
     OperatorProcess,
+    Stores,
     condition,
     eventually,
     ready_tenant,
 )
-from tests.integration.operator.rotation import MASTERS, PATIENCE, VAULT, Load, Node, Site, start_old_worker
+from tests.integration.operator.rotation import (
+    MASTERS,
+    PATIENCE,
+    VAULT,
+    Load,
+    Node,
+    Site,
+    look_thrice,
+    start_old_worker,
+)
 from tests.integration.servers import pick_port
 from tests.integration.sql.support import File, connected, ingest
 
@@ -177,7 +189,37 @@ async def test_a_killed_operator_ends_in_the_same_place(tenant: Site, hasty: Ope
         assert [row["rolname"] for row in found] == [await conn.fetchval("SELECT session_user::text")]
 
 
-async def test_data_keys_rotate_under_load_until_the_old_one_is_gone(tenant: Site, tmp_path: Path) -> None:
+async def test_a_login_of_the_first_release_is_rotated_at_once_and_ends_later(
+    tenant: Site, hasty: OperatorProcess, stores: Stores
+) -> None:
+    """An upgrade: the tenant's role itself is the login, and its Secret says nothing of slots."""
+    hasty.stop()
+    async with connected(stores.database.url("dreamhub_operator")) as conn:
+        verifier = build_scram_verifier("before")
+        await conn.execute("SELECT dreamhub.provision_tenant($1, $2)", tenant.name, verifier)
+        await end_login(conn, tenant.name, "a")
+    old = stores.database.tenant_url(tenant.name, "", "before")
+    secret = await tenant.secret()
+    secret["data"]["database-url"] = base64.b64encode(old.encode()).decode()
+    del secret["metadata"]["annotations"]
+    await tenant.api.ok("PUT", f"/api/v1/namespaces/dh-{tenant.name}/secrets/dreamhub-credentials", secret)
+    await tenant.api.merge(f"{TENANTS}/{tenant.name}/status", {"status": {"credentials": None}})
+    running = await asyncpg.connect(old)
+    hasty.start()
+    await tenant.await_slot("a", former=True)
+    assert await is_accepted(old)
+    assert await running.fetchval("SELECT count(*) FROM documents") == 0
+    assert await is_accepted(await tenant.url())
+    await tenant.await_slot("a", former=False)
+    assert not await is_accepted(old)
+    running.terminate()
+    async with connected(await tenant.url()) as conn:
+        assert not await conn.fetchval("SELECT rolcanlogin FROM pg_roles WHERE rolname = current_user")
+
+
+async def test_data_keys_rotate_under_load_until_the_old_one_is_gone(
+    tenant: Site, hasty: OperatorProcess, tmp_path: Path
+) -> None:
     node = Node(tenant, tmp_path)
     await node.refresh()
     await start_old_worker(tenant)
@@ -188,6 +230,14 @@ async def test_data_keys_rotate_under_load_until_the_old_one_is_gone(tenant: Sit
     load.start()
     running = asyncio.create_task(node.run())
     await tenant.ask("rotate-keys", "now")
+
+    async def rewritten() -> bool:
+        await load.check()
+        return node.jobs > 0
+
+    await eventually(rewritten, "content was re-encrypted a first time", PATIENCE)
+    await look_thrice(tenant.api, hasty)
+    node.watched = True
 
     async def finished() -> dict[str, Any] | None:
         await load.check()
