@@ -4,7 +4,7 @@ import os
 import secrets
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -31,6 +31,9 @@ from tests.integration.conftest import Database
 from tests.integration.isolation.plants import TABLES
 from tests.integration.servers import RedisServer
 from tests.integration.sql.support import File, claim, embed, store
+
+CUT = (UnavailableError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""How a connection that somebody ended shows at its next use."""
 
 WORDS = ("ledger", "valve", "harbour", "quartz", "meadow")
 """Both tenants write of the same things under the same names: only the marker tells whose text it is."""
@@ -119,13 +122,14 @@ class World:
     @asynccontextmanager
     async def _as(self, side: Side, *, readonly: bool = False) -> AsyncIterator[Connection]:
         """A connection that somebody cut shows at its first use: then again, as a caller would."""
-        for last in (False, False, True):
+        for last in (False, False, False, True):
             stack = AsyncExitStack()
             try:
                 conn = await stack.enter_async_context(tenant_transaction(self._api, side.tenant, readonly=readonly))
                 await conn.fetchval("SELECT 1")
-            except (UnavailableError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await stack.aclose()
+            except CUT:
+                with suppress(*CUT):
+                    await stack.aclose()
                 if last:
                     raise
                 continue
@@ -207,12 +211,13 @@ class World:
     @asynccontextmanager
     async def _worker(self, side: Side) -> AsyncIterator[Connection]:
         assert side.worker is not None
-        for last in (False, False, True):
+        for last in (False, False, False, True):
             conn = await side.worker.acquire()
             try:
                 await conn.fetchval("SELECT 1")
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await side.worker.release(conn)
+            except CUT:
+                with suppress(*CUT):
+                    await side.worker.release(conn)
                 if last:
                     raise
                 continue
@@ -283,17 +288,15 @@ class World:
                 await conn.execute(f'SET ROLE "{side.role}"')
             async with self._api.acquire() as conn:
                 assert await conn.fetchval("SELECT current_user") == "dreamhub_api"
-        except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, OSError):
-            return  # cut by an earlier step
+        except CUT:
+            return  # by an earlier step
 
     async def forget_role(self) -> None:
         """No tenant: an error, never rows."""
         try:
             async with self._api.acquire() as conn:
                 await conn.fetch("SELECT * FROM documents")
-        except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
-            return
-        except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, OSError):
+        except CUT:  # among them: no such table, no such right
             return
         raise AssertionError("rows without a tenant")
 
@@ -332,7 +335,7 @@ class World:
         stack = AsyncExitStack()
         try:
             conn = await stack.enter_async_context(self._as(side, readonly=True))
-        except UnavailableError:
+        except CUT:
             return
         self._held = (side, conn, stack)
 
@@ -343,7 +346,7 @@ class World:
             try:
                 await self._check_listing(side, conn)
                 await self._check_tables(side, conn)
-            except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError):
+            except CUT:
                 await self.end_held(commit=False)
 
     async def end_held(self, *, commit: bool) -> None:
@@ -353,7 +356,7 @@ class World:
             error = None if commit else ZeroDivisionError()
             try:
                 await stack.__aexit__(type(error) if error else None, error, None)
-            except (ZeroDivisionError, UnavailableError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (ZeroDivisionError, *CUT):
                 return
 
     async def check_rows(self, side: Side) -> None:
