@@ -43,7 +43,7 @@ MASTER_KEYS_SECRET = "dreamhub-master-keys"
 MASTER_KEYS_ENTRY = "master-keys.json"
 
 CANARY_TENANT = "dreamhub-canary"
-"""The Tenant that the operator makes for itself: what isolation probes attack. An admission policy reserves the name."""
+"""The Tenant that the operator makes for itself: what isolation probes attack. Admission reserves the name."""
 
 LoginSlot = Literal["a", "b"]
 """Of a tenant's two database logins one is in use; the other is the one before it, or the next."""

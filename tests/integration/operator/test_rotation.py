@@ -231,13 +231,7 @@ async def test_data_keys_rotate_under_load_until_the_old_one_is_gone(
     running = asyncio.create_task(node.run())
     await tenant.ask("rotate-keys", "now")
 
-    async def rewritten() -> bool:
-        await load.check()
-        return node.jobs > 0
-
-    await eventually(rewritten, "content was re-encrypted a first time", PATIENCE)
-    await look_thrice(tenant.api, hasty)
-    node.watched = True
+    await let_old_worker_be_awaited(load, hasty)
 
     async def finished() -> dict[str, Any] | None:
         await load.check()
@@ -259,6 +253,18 @@ async def test_data_keys_rotate_under_load_until_the_old_one_is_gone(
     running.cancel()
     assert node.jobs == 2, "what the worker of before has written was found, and brought under the new key"
     await check_readable(tenant)
+
+
+async def let_old_worker_be_awaited(load: Load, operator: OperatorProcess) -> None:
+    """It writes its last rows when the operator could have retired its key."""
+
+    async def rewritten() -> bool:
+        await load.check()
+        return load.node.jobs > 0
+
+    await eventually(rewritten, "content was re-encrypted a first time", PATIENCE)
+    await look_thrice(load.node.site.api, operator)
+    load.node.watched = True
 
 
 async def check_readable(tenant: Site) -> None:
