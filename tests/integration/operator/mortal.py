@@ -49,6 +49,8 @@ class Fate:
     """0 for never."""
     when: When = "before"
     changes: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    """What was refused or did not answer, and was tried again."""
 
     def wrap(self, target: Any) -> Any:
         return _Mortal(target, self)
@@ -71,9 +73,10 @@ class _Mortal:
         async def call(*arguments: Any, **options: Any) -> Any:
             self._fate.changes.append(f"{type(self._target).__name__}.{name}")
             self._fate.meet("before")
-            answer = await method(*arguments, **options)
-            self._fate.meet("after")
-            return answer
+            try:
+                return await method(*arguments, **options)
+            finally:
+                self._fate.meet("after")
 
         return call
 
@@ -113,10 +116,8 @@ class World:
                     await delete_tenant(context, vault, tenant)
                     await self.control_namespace(name)
             except DreamHubError as error:
-                fate.changes.append(f"failed: {error.message}")
-        raise AssertionError(
-            f"tenant {name} is not done after {STEPS} steps: {fate.changes[-20:]} {body.get('status')}"
-        )
+                fate.failures.append(error.message)
+        raise AssertionError(f"tenant {name} is not done after {STEPS} steps: {fate} {body.get('status')}")
 
     async def _is_done(self, body: dict[str, Any]) -> bool:
         ready = condition(body, "Ready")

@@ -120,9 +120,8 @@ async def spread(names: list[str], work: Callable[[str], Awaitable[None]]) -> No
 
 
 def assert_each(died: set[int], steps: int) -> None:
-    """One died at each change, but perhaps not at the last ones: a status is told more or less often by chance."""
-    assert died == set(range(1, len(died) + 1))
-    assert len(died) > steps // 2
+    """One died at each change that it came to; not all come to the last, as a status is told more or less often."""
+    assert set(range(1, steps // 2)) <= died
 
 
 NOTHING = {
