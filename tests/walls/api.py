@@ -5,6 +5,10 @@ from tests.walls.removals import SourceEdit, Wall
 _TESTS = "tests/integration/isolation/test_api_walls.py::"
 _ROUTES = "tests/integration/isolation/test_routes.py::"
 _SERVICES = "dreamhub_api.services"
+_UNSEALED = (
+    SourceEdit(f"{_SERVICES}.tickets", "encrypt(nonce, login, tenant.encode())", 'encrypt(nonce, login, b"")'),
+    SourceEdit(f"{_SERVICES}.tickets", "sealed[_NONCE:], tenant.encode())", 'sealed[_NONCE:], b"")'),
+)
 
 WALLS = (
     Wall(
@@ -43,7 +47,7 @@ WALLS = (
             SourceEdit(
                 "dreamhub_api.cluster.resources",
                 '"audiences": [names.TOKEN_AUDIENCE]',
-                '"audiences": ["another-service"]',
+                '"audiences": [names.TOKEN_AUDIENCE, "another-service"]',
             ),
         ),
         (f"{_TESTS}test_token_that_the_cluster_gave_for_others_is_refused",),
@@ -102,9 +106,14 @@ WALLS = (
         (f"{_TESTS}test_idempotency_keys_are_ones_own",),
     ),
     Wall(
-        "WebSocket: tickets hold the tenant",
-        (SourceEdit(f"{_SERVICES}.tickets", 'f"{names.redis_prefix(tenant)}ticket:', 'f"ticket:'),),
+        "WebSocket: tickets are kept and sealed for a tenant",
+        (SourceEdit(f"{_SERVICES}.tickets", 'f"{names.redis_prefix(tenant)}ticket:', 'f"ticket:'), *_UNSEALED),
         (f"{_TESTS}test_ticket_opens_its_own_tenant",),
+    ),
+    Wall(
+        "WebSocket: tickets are sealed for a tenant",
+        _UNSEALED,
+        (f"{_TESTS}test_ticket_moved_to_another_tenant_is_void",),
     ),
     Wall(
         "WebSocket: channels of the tenant",

@@ -149,7 +149,7 @@ WALLS = (
     Wall(
         "role switch: ends with the transaction",
         (SourceEdit("dreamhub.sql.pool", "f'SET LOCAL ROLE", "f'SET ROLE"),),
-        (f"{_WALLS}test_role_is_taken_for_one_transaction",),
+        (f"{_WALLS}test_role_ends_with_its_transaction",),
     ),
     Wall(
         "role switch: names are checked",

@@ -4,8 +4,11 @@ import asyncio
 
 import aiohttp
 import pytest
+from redis.asyncio import Redis
 
 from dreamhub import names
+from dreamhub.errors import UnauthenticatedError
+from dreamhub_api.services.tickets import TicketService
 from tests.integration.api.conftest import ready_caller
 from tests.integration.api.platform import Caller, Cluster, Tenant
 from tests.integration.api.test_websocket import connect
@@ -23,7 +26,8 @@ async def test_tenant_named_in_a_request_is_not_heard(attack: Caller, attacker: 
     assert (await attack.call("GET", f"/documents/{victim.document}", headers=headers))[0] == 404
     for parameter in ("tenant", "tenant_id", "namespace"):
         status, problem = await attack.call("GET", "/documents", params={parameter: named})
-        assert (status, problem["code"]) == (400, "InvalidFields")
+        assert status == 400, problem
+        assert problem["code"] == "InvalidFields"
 
 
 async def test_namespace_that_is_only_called_like_a_tenant(attack: Caller, cluster: Cluster, victim: Planted) -> None:
@@ -32,7 +36,8 @@ async def test_namespace_that_is_only_called_like_a_tenant(attack: Caller, clust
     await cluster.make_account(victim.tenant.name, names.OWNER_SERVICE_ACCOUNT)
     token = await cluster.create_token(victim.tenant.name, names.OWNER_SERVICE_ACCOUNT, names.TOKEN_AUDIENCE)
     status, problem = await Caller(attack.session, attack.url, token).call("GET", "/documents")
-    assert (status, problem["code"]) == (403, "UnknownTenant")
+    assert status == 403, problem
+    assert problem["code"] == "UnknownTenant"
 
 
 async def test_token_that_the_cluster_gave_for_others_is_refused(
@@ -44,8 +49,10 @@ async def test_token_that_the_cluster_gave_for_others_is_refused(
     assert (await Caller(attack.session, attack.url, token).call("GET", "/documents"))[0] == 401
 
 
-async def test_ticket_opens_its_own_tenant(attack: Caller, attacker: Planted, victim: Planted) -> None:
-    """A ticket names its tenant: naming another one makes it void."""
+async def test_ticket_opens_its_own_tenant(
+    attack: Caller, attacker: Planted, victim: Planted, redis_session: Redis
+) -> None:
+    """A ticket names its tenant: naming another one makes it void, at the door and already where it is looked up."""
     ticket = (await attack.ok("POST", "/ws-tickets"))["ticket"]
     tenant, _, secret = ticket.partition(".")
     assert tenant == attacker.tenant.name
@@ -53,6 +60,21 @@ async def test_ticket_opens_its_own_tenant(attack: Caller, attacker: Planted, vi
         async with connect(attack, headers={}, params={"ticket": f"{victim.tenant.name}.{secret}"}):
             pass
     assert refused.value.status == 401
+    another = (await attack.ok("POST", "/ws-tickets"))["ticket"].partition(".")[2]
+    with pytest.raises(UnauthenticatedError):
+        await TicketService(redis_session).redeem(f"{victim.tenant.name}.{another}")
+
+
+async def test_ticket_moved_to_another_tenant_is_void(
+    attack: Caller, attacker: Planted, victim: Planted, redis_session: Redis
+) -> None:
+    """The seal alone: somebody with a way into Redis files the attacker's ticket under the victim."""
+    secret = (await attack.ok("POST", "/ws-tickets"))["ticket"].partition(".")[2]
+    pattern = f"{names.redis_prefix(attacker.tenant.name)}ticket:*"
+    for key in [key async for key in redis_session.scan_iter(pattern)]:
+        await redis_session.rename(key, key.decode().replace(attacker.tenant.name, victim.tenant.name))
+    with pytest.raises(UnauthenticatedError):
+        await TicketService(redis_session).redeem(f"{victim.tenant.name}.{secret}")
 
 
 async def test_channel_of_another_tenant_is_absent(attack: Caller, attacker: Planted, victim: Planted) -> None:
@@ -102,7 +124,9 @@ async def test_reader_may_not_write(attack: Caller, cluster: Cluster, victim: Pl
     viewer = Caller(attack.session, attack.url, token)
     assert (await viewer.call("GET", f"/documents/{victim.document}"))[0] == 200
     status, problem = await viewer.call("DELETE", f"/documents/{victim.document}")
-    assert (status, problem["code"]) == (403, "MissingScope")
+    assert status == 403, problem
+    assert problem["code"] == "MissingScope"
     token = await cluster.create_token(names.namespace(victim.tenant.name), "worker", names.TOKEN_AUDIENCE)
     status, problem = await Caller(attack.session, attack.url, token).call("GET", f"/documents/{victim.document}")
-    assert (status, problem["code"]) == (403, "WorkerToken")
+    assert status == 403, problem
+    assert problem["code"] == "WorkerToken"

@@ -5,6 +5,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import asyncpg
 import pytest
@@ -282,4 +284,18 @@ async def test_role_left_behind_is_taken_off(api_pool: Pool, pair: Pair) -> None
     async with api_pool.acquire() as conn:
         await conn.execute(f'SET ROLE "{role_of(pair[0])}"')
     async with api_pool.acquire() as conn:
+        assert await conn.fetchval("SELECT current_user") == "dreamhub_api"
+
+
+async def test_role_ends_with_its_transaction(database: Database, pair: Pair) -> None:
+    """SET LOCAL alone: on one connection that no pool cleans in between."""
+    async with connected(database.url("dreamhub_api")) as conn:
+
+        @asynccontextmanager
+        async def acquire() -> AsyncIterator[Connection]:
+            yield conn
+
+        pool: Any = SimpleNamespace(acquire=acquire)
+        async with tenant_transaction(pool, pair[0].tenant):
+            assert await conn.fetchval("SELECT current_user") == role_of(pair[0])
         assert await conn.fetchval("SELECT current_user") == "dreamhub_api"
