@@ -95,10 +95,10 @@ async def test_a_rush_of_jobs_runs_three_at_a_time_even_when_the_operator_dies(
         return len(done) >= number
 
     try:
-        await eventually(lambda: reached(RUSH // 3), "a third is done", 120)
+        await eventually(lambda: reached(RUSH // 3), "a third is done", 300)
         operator.kill()
         operator.start()
-        await eventually(lambda: reached(RUSH), "all are done", 120)
+        await eventually(lambda: reached(RUSH), "all are done", 300)
         for number in range(RUSH):
             await wait_for(api, f"r{number:02}", IngestReason.INGESTED, tenant)
     finally:
