@@ -70,8 +70,8 @@ def _install(patch: pytest.MonkeyPatch, wall: Wall | None) -> None:
 
 
 def _lend(patch: pytest.MonkeyPatch) -> None:
-    from tests.integration import servers  # noqa: PLC0415 - after the finder
-    from tests.integration.operator import control_plane  # noqa: PLC0415
+    from tests.integration import servers
+    from tests.integration.operator import control_plane
 
     lent = Lent.parse(os.environ[LENT])
 
@@ -102,9 +102,9 @@ def _lend(patch: pytest.MonkeyPatch) -> None:
 
 def _edit_database(patch: pytest.MonkeyPatch, removals: Sequence[Statement | FunctionEdit]) -> None:
     """Right after the migrations, as a superuser."""
-    import asyncpg  # noqa: PLC0415 - after the finder
+    import asyncpg
 
-    from dreamhub.sql import migrate  # noqa: PLC0415
+    from dreamhub.sql import migrate
 
     if not removals:
         return
@@ -122,7 +122,7 @@ def _edit_database(patch: pytest.MonkeyPatch, removals: Sequence[Statement | Fun
 
 
 def _leave_out(patch: pytest.MonkeyPatch, bindings: Sequence[str]) -> None:
-    from tests.integration.operator.control_plane import Api  # noqa: PLC0415 - after the finder
+    from tests.integration.operator.control_plane import Api
 
     original = Api.apply
 
@@ -137,8 +137,8 @@ def _leave_out(patch: pytest.MonkeyPatch, bindings: Sequence[str]) -> None:
 def _open_network(patch: pytest.MonkeyPatch, removals: Sequence[OpenNetwork]) -> None:
     if not removals:
         return
-    from dreamhub import names  # noqa: PLC0415 - after the finder
-    from tests.e2e import tenants  # noqa: PLC0415
+    from dreamhub import names
+    from tests.e2e import tenants
 
     original = tenants.make_ready
 
@@ -179,7 +179,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _find(name: str) -> Wall | None:
-    from tests.walls.table import WALLS  # noqa: PLC0415 - a table of texts: it imports nothing of the product
+    from tests.walls.table import WALLS
 
     return next((wall for wall in WALLS if wall.name == name), None)
 
