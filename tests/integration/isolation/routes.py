@@ -74,6 +74,7 @@ CASES: dict[RouteKey, tuple[Case, ...]] = {
     ("GET", "/api/v1/openapi.json"): _PUBLIC,
     ("GET", "/ws"): (Case(400, name="without an upgrade"),),
     ("GET", "/api/v1/tenants/self"): _OWN,
+    ("GET", "/api/v1/usage"): _OWN,
     ("POST", "/api/v1/ws-tickets"): (Case(201),),
     ("POST", "/api/v1/documents"): (Case(201, _upload),),
     ("GET", "/api/v1/documents"): _OWN,
