@@ -38,6 +38,19 @@ END
 $_$;
 ALTER FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[]) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[]) IS 'Give places in this order while there are any; returns which of the names have one. A suspended tenant gets none.';
+CREATE FUNCTION dreamhub.alter_login(login text, change text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    EXECUTE format('ALTER ROLE %I %s', login, change);
+EXCEPTION WHEN lock_not_available THEN
+    PERFORM dreamhub.end_sessions(login);
+    EXECUTE format('ALTER ROLE %I %s', login, change);
+END
+$$;
+ALTER FUNCTION dreamhub.alter_login(login text, change text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.alter_login(login text, change text) IS 'Change a login (SQL, not escaped), though a session of its own holds its record: that session is ended.';
 CREATE FUNCTION dreamhub.check_settlement() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -197,6 +210,7 @@ CREATE FUNCTION dreamhub.drop_tenant(tenant text) RETURNS void
 DECLARE
     role_name text := dreamhub.login_name(tenant, '');
     slot text;
+    login text;
 BEGIN
     PERFORM dreamhub.serialize_provisioning();
     FOREACH slot IN ARRAY ARRAY['a', 'b', ''] LOOP
@@ -209,7 +223,13 @@ BEGIN
         EXECUTE format('DROP SCHEMA %I CASCADE', role_name);
     END IF;
     FOREACH slot IN ARRAY ARRAY['a', 'b', ''] LOOP
-        EXECUTE format('DROP ROLE IF EXISTS %I', dreamhub.login_name(tenant, slot));
+        login := dreamhub.login_name(tenant, slot);
+        IF EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
+            -- Default privileges: its own, and those that others made for it.
+            EXECUTE format('GRANT %I TO dreamhub_owner WITH INHERIT TRUE, SET FALSE', login);
+            EXECUTE format('DROP OWNED BY %I', login);
+            EXECUTE format('DROP ROLE %I', login);
+        END IF;
     END LOOP;
 END
 $$;
@@ -227,16 +247,27 @@ BEGIN
     END IF;
     PERFORM dreamhub.serialize_provisioning();
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
-        EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL', login);
-        -- Only a member with the login's rights may end its sessions.
-        EXECUTE format('GRANT %I TO dreamhub_owner WITH INHERIT TRUE, SET FALSE', login);
-        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = login;
-        EXECUTE format('REVOKE INHERIT OPTION FOR %I FROM dreamhub_owner', login);
+        PERFORM dreamhub.end_sessions(login);
+        PERFORM dreamhub.alter_login(login, 'NOLOGIN PASSWORD NULL');
+        PERFORM dreamhub.end_sessions(login);
     END IF;
 END
 $$;
 ALTER FUNCTION dreamhub.end_login(tenant text, slot text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.end_login(tenant text, slot text) IS 'No new login by this slot, and no session either: its password is forgotten. An absent one is fine.';
+CREATE FUNCTION dreamhub.end_sessions(login text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    -- Only a member with the login's rights may end its sessions.
+    EXECUTE format('GRANT %I TO dreamhub_owner WITH INHERIT TRUE, SET FALSE', login);
+    PERFORM pg_stat_clear_snapshot();
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = login;
+    EXECUTE format('REVOKE INHERIT OPTION FOR %I FROM dreamhub_owner', login);
+END
+$$;
+ALTER FUNCTION dreamhub.end_sessions(login text) OWNER TO dreamhub_owner;
 CREATE FUNCTION dreamhub.erase_tenant(tenant text, owner text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -272,7 +303,7 @@ BEGIN
     END IF;
     PERFORM dreamhub.serialize_provisioning();
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = login AND rolcanlogin) THEN
-        EXECUTE format('ALTER ROLE %I VALID UNTIL %L', login, moment);
+        PERFORM dreamhub.alter_login(login, format('VALID UNTIL %L', moment));
     END IF;
 END
 $$;
@@ -281,17 +312,22 @@ COMMENT ON FUNCTION dreamhub.expire_login(tenant text, slot text, moment timesta
 CREATE FUNCTION dreamhub.fetch_admissions(tenants text[]) RETURNS TABLE(tenant text, name text, uid text, age_seconds double precision)
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '100ms'
     AS $_$
 DECLARE
     wanted text;
 BEGIN
     FOREACH wanted IN ARRAY tenants LOOP
         IF to_regclass(format('%I.job_admissions', 't_' || wanted)) IS NOT NULL THEN
-            RETURN QUERY EXECUTE format(
-                'SELECT $1, a.name, a.uid, extract(epoch FROM now() - a.created_at)::double precision '
-                'FROM %I.job_admissions a ORDER BY a.created_at, a.name',
-                't_' || wanted
-            ) USING wanted;
+            BEGIN
+                RETURN QUERY EXECUTE format(
+                    'SELECT $1, a.name, a.uid, extract(epoch FROM now() - a.created_at)::double precision '
+                    'FROM %I.job_admissions a ORDER BY a.created_at, a.name',
+                    't_' || wanted
+                ) USING wanted;
+            EXCEPTION WHEN lock_not_available THEN
+                NULL;  -- one of its sessions has locked the table: the others' places are looked at
+            END;
         END IF;
     END LOOP;
 END
@@ -331,11 +367,11 @@ CREATE FUNCTION dreamhub.limit_login(login text) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    EXECUTE format('ALTER ROLE %I CONNECTION LIMIT 32', login);
-    EXECUTE format('ALTER ROLE %I SET statement_timeout = ''10min''', login);
-    EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = ''2min''', login);
+    PERFORM dreamhub.alter_login(login, 'CONNECTION LIMIT 32');
+    PERFORM dreamhub.alter_login(login, 'SET statement_timeout = ''10min''');
+    PERFORM dreamhub.alter_login(login, 'SET idle_in_transaction_session_timeout = ''2min''');
     IF has_parameter_privilege('temp_file_limit', 'SET') THEN
-        EXECUTE format('ALTER ROLE %I SET temp_file_limit = ''1GB''', login);
+        PERFORM dreamhub.alter_login(login, 'SET temp_file_limit = ''1GB''');
     END IF;
 END
 $$;
@@ -445,7 +481,10 @@ BEGIN
             'CREATE ROLE %I NOLOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', role_name
         );
     END IF;
-    EXECUTE format('ALTER ROLE %I NOINHERIT', role_name);
+    -- Only where it is needed: the tenant's sessions may hold the record of their own role.
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = role_name AND rolinherit) THEN
+        EXECUTE format('ALTER ROLE %I NOINHERIT', role_name);
+    END IF;
     EXECUTE format('GRANT dreamhub_tenant TO %I WITH INHERIT TRUE, SET FALSE', role_name);
     EXECUTE format('GRANT %I TO dreamhub_api WITH INHERIT FALSE, SET TRUE', role_name);
 END
@@ -576,6 +615,8 @@ CREATE FUNCTION dreamhub.serialize_provisioning() RETURNS void
     AS $$
 BEGIN
     LOCK TABLE dreamhub.provisioning IN EXCLUSIVE MODE;
+    -- Everybody waits for this transaction from here on, so it waits for nobody long.
+    PERFORM set_config('lock_timeout', '5s', true);
 END
 $$;
 ALTER FUNCTION dreamhub.serialize_provisioning() OWNER TO dreamhub_owner;
@@ -627,8 +668,8 @@ BEGIN
     END IF;
     EXECUTE format('GRANT dreamhub_tenant TO %I WITH INHERIT TRUE, SET FALSE', login);
     EXECUTE format('GRANT %I TO %I WITH INHERIT FALSE, SET TRUE', role_name, login);
-    EXECUTE format('ALTER ROLE %I RESET ALL', login);
-    EXECUTE format('ALTER ROLE %I LOGIN NOINHERIT PASSWORD %L VALID UNTIL ''infinity''', login, verifier);
+    PERFORM dreamhub.alter_login(login, 'RESET ALL');
+    PERFORM dreamhub.alter_login(login, format('LOGIN NOINHERIT PASSWORD %L VALID UNTIL ''infinity''', verifier));
     PERFORM dreamhub.limit_login(login);
 END
 $$;
@@ -1348,6 +1389,7 @@ GRANT USAGE ON SCHEMA t_snapshot TO t_snapshot;
 GRANT USAGE ON SCHEMA t_snapshot TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[]) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.alter_login(login text, change text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.check_settlement() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.check_verifier(verifier text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.claim_tenant(tenant text, owner text, former text) FROM PUBLIC;
@@ -1361,6 +1403,7 @@ REVOKE ALL ON FUNCTION dreamhub.drop_tenant(tenant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.drop_tenant(tenant text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.end_login(tenant text, slot text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.end_login(tenant text, slot text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.end_sessions(login text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.erase_tenant(tenant text, owner text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.erase_tenant(tenant text, owner text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.expire_login(tenant text, slot text, moment timestamp with time zone) FROM PUBLIC;
