@@ -235,6 +235,32 @@ END
 $$;
 ALTER FUNCTION dreamhub.drop_tenant(tenant text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.drop_tenant(tenant text) IS 'Destroy a tenant: logins with their sessions, schema with all rows, role. An absent one is fine.';
+CREATE FUNCTION dreamhub.end_holders() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    holder record;
+BEGIN
+    PERFORM pg_stat_clear_snapshot();
+    FOR holder IN
+        SELECT DISTINCT a.pid, a.usename
+        FROM pg_locks l
+        JOIN pg_stat_activity a ON a.pid = l.pid
+        JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+        JOIN pg_class c ON c.oid = l.relation
+        WHERE l.granted AND c.relnamespace = 'dreamhub'::regnamespace AND c.relname = ANY (dreamhub.tenant_tables())
+            AND a.usename ~ '^t_[-a-z0-9]+([.][ab])?$'
+    LOOP
+        -- Only a member with the login's rights may end its sessions.
+        EXECUTE format('GRANT %I TO dreamhub_owner WITH INHERIT TRUE, SET FALSE', holder.usename);
+        PERFORM pg_terminate_backend(holder.pid);
+        EXECUTE format('REVOKE INHERIT OPTION FOR %I FROM dreamhub_owner', holder.usename);
+    END LOOP;
+END
+$_$;
+ALTER FUNCTION dreamhub.end_holders() OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.end_holders() IS 'End the sessions of tenants'' logins that hold a lock on a parent.';
 CREATE FUNCTION dreamhub.end_login(tenant text, slot text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -273,8 +299,6 @@ CREATE FUNCTION dreamhub.erase_tenant(tenant text, owner text) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '5s'
     AS $$
-DECLARE
-    name text;
 BEGIN
     PERFORM FROM dreamhub.tenant_owners o
     WHERE o.tenant = erase_tenant.tenant AND o.owner = erase_tenant.owner FOR UPDATE;
@@ -283,9 +307,13 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
     PERFORM dreamhub.serialize_provisioning();
-    FOREACH name IN ARRAY dreamhub.tenant_tables() LOOP
-        EXECUTE format('LOCK TABLE ONLY dreamhub.%I IN ACCESS EXCLUSIVE MODE', name);
-    END LOOP;
+    BEGIN
+        PERFORM set_config('lock_timeout', '2s', true);
+        PERFORM dreamhub.lock_parents();
+    EXCEPTION WHEN lock_not_available THEN
+        PERFORM dreamhub.end_holders();
+        PERFORM dreamhub.lock_parents();
+    END;
     PERFORM dreamhub.drop_tenant(tenant);
 END
 $$;
@@ -377,6 +405,20 @@ END
 $$;
 ALTER FUNCTION dreamhub.limit_login(login text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.limit_login(login text) IS 'What one login of a tenant may use of the server. temp_file_limit needs the grant that bootstrap.sql gives.';
+CREATE FUNCTION dreamhub.lock_parents() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY dreamhub.tenant_tables() LOOP
+        EXECUTE format('LOCK TABLE ONLY dreamhub.%I IN ACCESS EXCLUSIVE MODE', name);
+    END LOOP;
+END
+$$;
+ALTER FUNCTION dreamhub.lock_parents() OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.lock_parents() IS 'In the order in which writers come by them: waiting at one, this holds none that a writer still needs.';
 CREATE FUNCTION dreamhub.login_name(tenant text, slot text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1401,6 +1443,7 @@ REVOKE ALL ON FUNCTION dreamhub.count_storage() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.count_tokens() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.drop_tenant(tenant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.drop_tenant(tenant text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.end_holders() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.end_login(tenant text, slot text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.end_login(tenant text, slot text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.end_sessions(login text) FROM PUBLIC;
@@ -1414,6 +1457,7 @@ REVOKE ALL ON FUNCTION dreamhub.fetch_quotas(tenants text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.fetch_quotas(tenants text[]) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.guard_admissions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.limit_login(login text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.lock_parents() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.login_name(tenant text, slot text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.provision_partition(tenant text, name text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.provision_quota(tenant text) FROM PUBLIC;

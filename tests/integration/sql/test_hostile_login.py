@@ -9,6 +9,7 @@ import pytest
 
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.logins import end_login, expire_login, set_login
+from dreamhub.sql.owners import claim_tenant, erase_tenant
 from dreamhub.sql.quota import fetch_admissions
 from dreamhub.sql.tenants import build_scram_verifier, drop_tenant, fetch_tenants, provision_tenant
 from tests.integration.conftest import NewTenant, TenantLogin
@@ -79,3 +80,15 @@ async def test_a_tenant_that_locks_its_queue_is_passed_over(
         await operator_connection.execute("SELECT dreamhub.admit_jobs($1, '{job}', '{uid}')", tenant.tenant)
     async with held(thief.url, "LOCK TABLE job_admissions"), asyncio.timeout(PATIENCE):
         assert set(await fetch_admissions(operator_connection, [thief.tenant, other.tenant])) == {other.tenant}
+
+
+async def test_an_open_transaction_holds_up_the_erasure_of_nobody(
+    operator_connection: Connection, new_tenant: NewTenant
+) -> None:
+    thief, gone = await new_tenant(), await new_tenant()
+    await claim_tenant(operator_connection, gone.tenant, "uid", None)
+    async with held(thief.url, "INSERT INTO term_counts (term, chunks) VALUES (7, 1)"), asyncio.timeout(PATIENCE):
+        await erase_tenant(operator_connection, gone.tenant, "uid")
+    assert gone.tenant not in await fetch_tenants(operator_connection)
+    async with connected(thief.url) as conn:
+        assert await conn.fetchval("SELECT count(*) FROM term_counts") == 0
