@@ -40,6 +40,10 @@ EXIT_CONFIGURATION = 78
 EXIT_FAILED = 75
 """Kubernetes starts the container again, and it waits as a standby."""
 
+LOCK_SECONDS = 10.0
+"""A tenant's login can lock the tenant's own tables for as long as it likes: who asks for them holds one of the few
+connections, which serve all tenants, no longer than this."""
+
 log = structlog.get_logger()
 
 
@@ -85,7 +89,8 @@ async def open_context(settings: Settings, cluster: Cluster, metrics: Metrics, s
 async def open_logins(settings: Settings, stack: AsyncExitStack) -> tuple[Pool, Redis]:
     """Their secrets are read from files at each use; a watch lets go of connections that older ones have opened."""
     database_url, redis_url = secret_source(settings.database_url_file), secret_source(settings.redis_url_file)
-    pool = await open_pool(database_url, PoolOptions(minimum=1, maximum=4, application="dreamhub-operator"))
+    options = PoolOptions(minimum=1, maximum=4, application="dreamhub-operator", lock_timeout=LOCK_SECONDS)
+    pool = await open_pool(database_url, options)
     stack.push_async_callback(pool.close)
     redis = open_redis(redis_url)
     stack.push_async_callback(redis.aclose)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
+from dreamhub.errors import UnavailableError
 from dreamhub.sql.quota import Admission, Limits, QuotaUsage
 
 TODAY = date(2026, 3, 1)
@@ -25,6 +26,8 @@ class MemoryQuotas:
         self.usage: dict[str, QuotaUsage] = {"acme": EMPTY}
         self.rows: dict[str, Admission] = {}
         self.room = 1000
+        self.locked: set[str] = set()
+        """Tenants whose rows somebody holds."""
         self.asked: list[str] = []
 
     async def set_limits(self, tenant: str, limits: Limits, *, suspended: bool) -> None:
@@ -47,5 +50,7 @@ class MemoryQuotas:
 
     async def release_jobs(self, tenant: str, names: Collection[str]) -> None:
         self.asked.append(f"release {','.join(names)} of {tenant}")
+        if tenant in self.locked:
+            raise UnavailableError("locked")
         for name in names:
             self.rows.pop(name, None)

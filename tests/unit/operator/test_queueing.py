@@ -195,6 +195,20 @@ async def test_a_row_is_dead_when_it_was_so_twice() -> None:
     assert set(quotas.rows) == {"n1"}
 
 
+async def test_a_tenant_whose_rows_are_locked_does_not_stop_the_sweep() -> None:
+    quotas = MemoryQuotas()
+    quotas.rows = {"n1": Admission("n1", "gone", 0)}
+    quotas.locked = {"acme"}
+    places = Places(watch(), quotas)
+    for _ in range(2):
+        assert await places.sweep(["acme"]) == []
+    assert await places.sweep(["acme", "other"]) == []
+    assert await places.sweep(["acme", "other"]) == ["other"]
+    quotas.rows = {"n1": Admission("n1", "gone", 0)}
+    quotas.locked = set()
+    assert await places.sweep(["acme"]) == ["acme"]
+
+
 async def test_a_place_whose_row_was_removed_is_asked_for_again() -> None:
     watched, quotas = watch(1), MemoryQuotas()
     places = Places(watched, quotas)

@@ -11,7 +11,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
 from dreamhub.crd.ingest_job import IngestJob
+from dreamhub.errors import TransientError
 from dreamhub.names import namespace
 from dreamhub.sql.quota import Admission
 from dreamhub_operator.ports import Quotas
@@ -22,6 +25,8 @@ FULL_SECONDS = 5.0
 """For so long "no room" is believed without asking again, unless a row goes."""
 UNCLAIMED_SECONDS = 120.0
 """A row that the API took and whose IngestJob does not come is let go after so long."""
+
+log = structlog.get_logger()
 
 
 def find_dead_rows(rows: Iterable[Admission], jobs: Mapping[str, IngestJob]) -> list[str]:
@@ -94,11 +99,20 @@ class Places:
             suspects = {(tenant, name) for name in find_dead_rows(rows, self._by_name(tenant))}
             dead = sorted(name for _, name in suspects & before)
             self._suspects |= suspects - before
-            if dead:
-                await self.quotas.release_jobs(tenant, dead)
-                self._full_until.pop(tenant, None)
+            if dead and await self._release(tenant, dead):
                 freed.append(tenant)
         return freed
+
+    async def _release(self, tenant: str, dead: list[str]) -> bool:
+        """Whether the rows went. A tenant's own login can lock them, which must not stop the sweep for others."""
+        try:
+            await self.quotas.release_jobs(tenant, dead)
+        except TransientError as error:
+            log.warning("places in a queue are released later", tenant=tenant, error=error.message)
+            self._suspects |= {(tenant, name) for name in dead}
+            return False
+        self._full_until.pop(tenant, None)
+        return True
 
     def reconsider(self, tenant: str) -> None:
         """Its limits have changed: "no room" may not hold any more."""
