@@ -91,6 +91,19 @@ async def test_operator_resolves_documents(
     assert await resolve_documents(operator_connection, tenant.tenant, []) == {}
 
 
+async def test_a_version_without_a_proper_id_is_absent(
+    tenant: TenantLogin, tenant_connection: Connection, operator_connection: Connection
+) -> None:
+    """A stolen login may write any id, and the operator signs URLs for what it finds."""
+    document = (await ingest(tenant_connection, tenant.keys, File("a.md", ("x",)))).document_id
+    await tenant_connection.execute(
+        "INSERT INTO document_versions (id, document_id, number, media_type, content_key, size_bytes) "
+        "VALUES ('../../other/versions/ver_1', $1, 2, 'text/plain', '', 1)",
+        document,
+    )
+    assert await resolve_documents(operator_connection, tenant.tenant, [document]) == {}
+
+
 async def test_operator_sees_one_tenant_at_a_time(new_tenant: NewTenant, operator_connection: Connection) -> None:
     other = await new_tenant()
     assert await fetch_progress(operator_connection, other.tenant, [RUN.uid]) == {}

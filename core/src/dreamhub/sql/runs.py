@@ -46,10 +46,14 @@ async def resolve_documents(
 ) -> Mapping[str, ResolvedDocument]:
     """For the operator: the latest version of each document that exists; absent ids are absent from the result.
 
+    So are versions whose id is none: the tenant's login may have written anything, and URLs are signed for these ids.
+
     Raises NotFoundError when the tenant has no schema yet.
     """
     rows = await _fetch_of_tenant(conn, "resolve_documents", tenant, document_ids)
-    return {row["document_id"]: ResolvedDocument(row["id"], row["active"]) for row in rows}
+    return {
+        row["document_id"]: ResolvedDocument(row["id"], row["active"]) for row in rows if ids.is_id("ver", row["id"])
+    }
 
 
 async def _fetch_of_tenant(conn: Connection, query: str, tenant: str, wanted: Collection[str]) -> list[Record]:
