@@ -255,7 +255,7 @@ BEGIN
         -- Only a member with the login's rights may end its sessions.
         EXECUTE format('GRANT %I TO dreamhub_owner WITH INHERIT TRUE, SET FALSE', holder.usename);
         PERFORM pg_terminate_backend(holder.pid);
-        EXECUTE format('REVOKE INHERIT OPTION FOR %I FROM dreamhub_owner', holder.usename);
+        EXECUTE format('REVOKE %I FROM dreamhub_owner', holder.usename);
     END LOOP;
 END
 $_$;
@@ -290,7 +290,7 @@ BEGIN
     EXECUTE format('GRANT %I TO dreamhub_owner WITH INHERIT TRUE, SET FALSE', login);
     PERFORM pg_stat_clear_snapshot();
     PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = login;
-    EXECUTE format('REVOKE INHERIT OPTION FOR %I FROM dreamhub_owner', login);
+    EXECUTE format('REVOKE %I FROM dreamhub_owner', login);
 END
 $$;
 ALTER FUNCTION dreamhub.end_sessions(login text) OWNER TO dreamhub_owner;

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
+from dreamhub.sql.audit import fetch_digests
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.logins import end_login, expire_login, set_login
 from dreamhub.sql.owners import claim_tenant, erase_tenant
@@ -92,3 +93,18 @@ async def test_an_open_transaction_holds_up_the_erasure_of_nobody(
     assert gone.tenant not in await fetch_tenants(operator_connection)
     async with connected(thief.url) as conn:
         assert await conn.fetchval("SELECT count(*) FROM term_counts") == 0
+
+
+async def test_ending_sessions_leaves_the_tenant_like_all_others(
+    operator_connection: Connection, new_tenant: NewTenant
+) -> None:
+    thief, gone, other = await new_tenant(), await new_tenant(), await new_tenant()
+    await claim_tenant(operator_connection, gone.tenant, "uid", None)
+    async with held(thief.url, "INSERT INTO term_counts (term, chunks) VALUES (7, 1)"):
+        await erase_tenant(operator_connection, gone.tenant, "uid")
+    async with held(thief.url, "SET ROLE NONE", "ALTER ROLE CURRENT_USER PASSWORD 'mine'"):
+        await _set(operator_connection, thief.tenant)
+    await _end(operator_connection, thief.tenant)
+    await _set(operator_connection, thief.tenant)
+    digests = (await fetch_digests(operator_connection)).tenants
+    assert digests[thief.tenant] == digests[other.tenant]
