@@ -219,6 +219,21 @@ async def test_the_sweep_survives_a_broken_schema(rig: Rig, database: Database) 
     await rig.originals._sweep(rig.tenant)
 
 
+async def test_a_full_outbox_is_swept_a_turn_at_a_time(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(originals, "BATCH", 1)
+    monkeypatch.setattr(originals, "BATCHES_A_TURN", 2)
+    documents = [(await rig.upload(name=f"{number}.txt")).document_id for number in range(3)]
+    versions = [await latest(rig, document) for document in documents]
+    with rig.store_away():
+        for document in documents:
+            await rig.documents.delete(rig.tenant, document)
+    await rig.fall_due()
+    await rig.originals._sweep(rig.tenant)
+    assert [await rig.has_original(version) for version in versions].count(True) == 1
+    await rig.originals._sweep(rig.tenant)
+    assert not any([await rig.has_original(version) for version in versions])
+
+
 async def test_the_sweep_takes_turns_by_itself(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(originals, "SWEEP_SECONDS", 0.01)
     monkeypatch.setattr(originals, "BATCH", 2)

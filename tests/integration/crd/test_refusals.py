@@ -32,6 +32,8 @@ def job(name: str = "refused", **spec: Any) -> dict[str, Any]:
         (TENANTS, tenant(resources={"limits": {"memory": "lots"}}), ["spec.resources.limits.memory", "quantity"]),
         (TENANTS, tenant(network={"egress": [{"to": "example.org", "ports": [443]}]}), ["egress[0].to", "CIDR"]),
         (TENANTS, tenant(network={"egress": [{"to": "10.0.0.0/8", "ports": [0]}]}), ["egress[0].ports[0]", "1"]),
+        (TENANTS, tenant(network={"egress": [{"to": "169.254.169.254/32", "ports": [80]}]}), ["link-local"]),
+        (TENANTS, tenant(network={"egress": [{"to": "fe80::1/128", "ports": [80]}]}), ["link-local"]),
         (
             TENANTS,
             tenant(owners=[{"kind": "ServiceAccount", "name": "x"}]),
@@ -69,18 +71,18 @@ async def test_refused(api: Api, path: str, body: dict[str, Any], words: list[st
         ({"tags": None}, ["spec.tags is immutable"]),
     ],
 )
-async def test_an_order_cannot_be_changed(api: Api, patch: dict[str, Any], words: list[str]) -> None:
-    await api.call("POST", JOBS, job("fixed", source=INLINE, tags=["x"]))
-    status, answer = await api.call("PATCH", f"{JOBS}/fixed", {"spec": patch}, MERGE)
+async def test_an_order_cannot_be_changed(api: Api, orders: str, patch: dict[str, Any], words: list[str]) -> None:
+    await api.call("POST", orders, job("fixed", source=INLINE, tags=["x"]))
+    status, answer = await api.call("PATCH", f"{orders}/fixed", {"spec": patch}, MERGE)
     assert status == 422
     for word in words:
         assert word in answer["message"]
 
 
-async def test_what_may_change(api: Api) -> None:
-    await api.ok("POST", JOBS, job("changing", source=INLINE))
+async def test_what_may_change(api: Api, orders: str) -> None:
+    await api.ok("POST", orders, job("changing", source=INLINE))
     changes = {"spec": {"suspend": True, "ttlSecondsAfterFinished": 5}}
-    assert (await api.ok("PATCH", f"{JOBS}/changing", changes, MERGE))["spec"]["suspend"] is True
+    assert (await api.ok("PATCH", f"{orders}/changing", changes, MERGE))["spec"]["suspend"] is True
 
 
 async def test_an_embedding_model_is_for_life(api: Api) -> None:

@@ -169,6 +169,21 @@ def test_the_network_is_closed_but_for_what_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("wide", "closed"),
+    [
+        ("0.0.0.0/0", ["169.254.0.0/16"]),
+        ("128.0.0.0/1", ["169.254.0.0/16"]),
+        ("::/0", ["fe80::/10"]),
+        ("10.0.0.0/8", None),
+        ("2001:db8::/32", None),
+    ],
+)
+def test_link_local_addresses_stay_closed(wide: str, closed: list[str] | None) -> None:
+    _, egress = build_network_policies(tenant(network={"egress": [{"to": wide, "ports": [443]}]}), [], Dns())
+    assert egress["spec"]["egress"][-1]["to"][0]["ipBlock"].get("except") == closed
+
+
+@pytest.mark.parametrize(
     "rule", [{"ports": [1]}, {"cidr": "10.0.0.0/8", "namespace": "x", "ports": [1]}, {"cidr": "x"}]
 )
 def test_an_egress_rule_has_one_destination(rule: dict[str, Any]) -> None:

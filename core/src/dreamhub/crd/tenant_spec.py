@@ -105,10 +105,17 @@ class Egress(Part):
         Field(
             min_length=1,
             max_length=64,
-            json_schema_extra=rules(Rule("isCIDR(self)", "to must be a CIDR such as 203.0.113.0/24")),
+            json_schema_extra=rules(
+                Rule("isCIDR(self)", "to must be a CIDR such as 203.0.113.0/24"),
+                Rule(
+                    "!isCIDR(self) || !(cidr('169.254.0.0/16').containsCIDR(self) || "
+                    "cidr('fe80::/10').containsCIDR(self))",
+                    "to must not be link-local: clouds give out their machines' credentials there",
+                ),
+            ),
         ),
     ]
-    """Address range in CIDR form, such as 203.0.113.0/24."""
+    """Address range in CIDR form, such as 203.0.113.0/24. Link-local addresses in it stay closed."""
     ports: Annotated[
         tuple[Annotated[int, Field(ge=1, le=65535)], ...],
         Field(min_length=1, max_length=MAX_PORTS, json_schema_extra={"x-kubernetes-list-type": "set"}),

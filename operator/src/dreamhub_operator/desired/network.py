@@ -1,6 +1,7 @@
 """A tenant's network: nothing in, and out only what workers need."""
 
 from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from dreamhub.crd.tenant import Tenant
 from dreamhub.crd.tenant_spec import Egress
@@ -8,6 +9,9 @@ from dreamhub_operator.desired.job import COMPONENT_LABEL, WORKER_COMPONENT
 from dreamhub_operator.desired.ownership import tenant_object
 from dreamhub_operator.kinds import NETWORK_POLICY, Manifest
 from dreamhub_operator.settings import Dns, EgressRule
+
+_LINK_LOCAL = (ip_network("169.254.0.0/16"), ip_network("fe80::/10"))
+"""Never open to a tenant: clouds give out their machines' credentials there."""
 
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
@@ -54,7 +58,16 @@ def _platform_rule(rule: EgressRule) -> Manifest:
 
 
 def _tenant_rule(rule: Egress) -> Manifest:
-    return {"to": [{"ipBlock": {"cidr": rule.to}}], "ports": _tcp(rule.ports)}
+    block: Manifest = {"cidr": rule.to}
+    closed = [str(range_) for range_ in _LINK_LOCAL if _covers(rule.to, range_)]
+    if closed:
+        block["except"] = closed
+    return {"to": [{"ipBlock": block}], "ports": _tcp(rule.ports)}
+
+
+def _covers(wide: str, narrow: IPv4Network | IPv6Network) -> bool:
+    network = ip_network(wide, strict=False)
+    return narrow.network_address in network and narrow.broadcast_address in network
 
 
 def _tcp(ports: Iterable[int]) -> list[Manifest]:
