@@ -176,15 +176,15 @@ async def test_a_redis_that_forgot_its_users_is_no_drift(
     """After a restart of Redis without an ACL file every user is gone, and nobody did it. The test cannot restart the
     shared server, so it starts the operator again instead: a process that has not seen the user cannot accuse anybody.
     """
-    await ready_tenant(api, "forgotten")
+    await ready_tenant(api, "cache-forgot")
     operator.kill()
-    await redis_client.acl_deluser("t_forgotten")
+    await redis_client.acl_deluser("t_cache-forgot")
     operator.start()
 
     async def back() -> bool:
-        return "t_forgotten" in [
+        return "t_cache-forgot" in [
             name.decode() if isinstance(name, bytes) else name for name in await redis_client.acl_users()
         ]
 
     await eventually(back, "the user is back", 60)
-    assert "drift" not in (await api.ok("GET", f"{TENANTS}/forgotten"))["status"]
+    assert "drift" not in (await api.ok("GET", f"{TENANTS}/cache-forgot"))["status"]
