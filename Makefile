@@ -58,9 +58,9 @@ test-unit: .venv/synced ## Pure and fast: no network, no servers
 	@$(PYTEST) tests/unit
 
 .PHONY: test-integration
-test-integration: .venv/synced ## Against real PostgreSQL, Redis and S3, started by the tests themselves
+test-integration: .venv/synced ## Against real PostgreSQL, Redis, S3 and API servers, started by the tests: two sets, side by side
 	@python -m hack.host integration
-	@$(PYTEST) tests/integration
+	@$(PYTEST) --numprocesses 2 --dist loadfile tests/integration
 
 .PHONY: test-e2e
 test-e2e: cluster-up images install ## What a user does, on the local cluster

@@ -19,7 +19,7 @@ from dreamhub.domain.envelope import MasterKeys
 from dreamhub.llm.models import load_models
 from dreamhub.secret_files import SecretWatch, secret_source
 from dreamhub.sql.connections import Pool
-from dreamhub.sql.pool import PoolOptions, open_pool
+from dreamhub.sql.pool import PoolOptions, open_pool, renew_pool
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from dreamhub.storage.progress import WakeUps
 from dreamhub.storage.redis_login import open_redis, renew_connections
@@ -160,7 +160,7 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> Stores:
         secret_key=keys.secret_key,
     )
     watch = SecretWatch()
-    watch.add("database-url", database_url, pool.expire_connections)
+    watch.add("database-url", database_url, partial(renew_pool, pool))
     watch.add("redis-url", redis_url, partial(renew_connections, redis))
     await stack.enter_async_context(watch.running())
     return Stores(pool, redis, ObjectStore(store_settings, settings.read_s3_keys))

@@ -18,7 +18,7 @@ from dreamhub.errors import DreamHubError
 from dreamhub.llm.models import load_models
 from dreamhub.secret_files import SecretWatch, secret_source
 from dreamhub.sql.connections import Pool
-from dreamhub.sql.pool import PoolOptions, open_pool
+from dreamhub.sql.pool import PoolOptions, open_pool, renew_pool
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from dreamhub.storage.redis_login import open_redis, renew_connections
 from dreamhub.telemetry import configure_logging
@@ -95,7 +95,7 @@ async def open_logins(settings: Settings, stack: AsyncExitStack) -> tuple[Pool, 
     redis = open_redis(redis_url)
     stack.push_async_callback(redis.aclose)
     watch = SecretWatch()
-    watch.add("database-url", database_url, pool.expire_connections)
+    watch.add("database-url", database_url, partial(renew_pool, pool))
     watch.add("redis-url", redis_url, partial(renew_connections, redis))
     await stack.enter_async_context(watch.running())
     return pool, redis

@@ -22,7 +22,7 @@ class CacheAudit:
     cache: Cache
     seconds: float
     _lives: dict[str, str] = field(default_factory=dict)
-    """By tenant: the life of the server in which its user was last seen right."""
+    """By tenant: the life of the server in which its user was last seen, right or not."""
     _users: Recent[redis_audit.Users] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -33,9 +33,11 @@ class CacheAudit:
         users, read_at = await self._users.get()
         if made_at is not None and read_at <= made_at:
             return RIGHT
-        faults = redis_audit.find_differences(build_rules(tenant, digests), users.rules.get(redis_user(tenant)))
-        if not faults:
+        present = users.rules.get(redis_user(tenant))
+        if present is not None:
             self._lives[tenant] = users.life
+        faults = redis_audit.find_differences(build_rules(tenant, digests), present)
+        if not faults:
             return RIGHT
         forgotten = faults == (redis_audit.WHOLE,) and self._lives.get(tenant) != users.life
         return Finding(faults, foreign=not forgotten)

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
@@ -209,9 +210,15 @@ FOREIGN = {
 
 async def count_foreign(operator: OperatorProcess, kind: str) -> float:
     """Of all tenants: other tests' are among them."""
-    found = re.search(
-        rf'^dreamhub_foreign_objects{{kind="{kind}"}} (\S+)$', await operator.fetch("/metrics"), re.MULTILINE
-    )
+
+    async def metrics() -> str | None:
+        try:
+            return await operator.fetch("/metrics")
+        except aiohttp.ClientConnectionError:
+            return None  # it is starting
+
+    page = await eventually(metrics, "metrics of the operator", 60)
+    found = re.search(rf'^dreamhub_foreign_objects{{kind="{kind}"}} (\S+)$', page, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 

@@ -163,8 +163,8 @@ class Crowd:
         return number
 
     async def land(self) -> None:
-        """Claimed with the old key, stored batch by batch, shown at the end: a worker that knows no better."""
-        keys = self.rotated.old
+        """A worker that began before the new key was active: it writes under the old one and reads under both."""
+        keys = replace(self.rotated.new, active=self.rotated.old.active)
         async with self.pool.acquire() as conn:
             slow = File("slow", tuple(f"slow {at}" for at in range(20)))
             claimed = await claim(conn, keys, (await register_upload(conn, keys, slow.upload())).version_id)

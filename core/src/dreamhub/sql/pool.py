@@ -1,7 +1,7 @@
 """Connections to PostgreSQL, and the one place where a tenant becomes a database role."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,9 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "60s",
     "search_path": '"$user", public',  # the role decides the schema
 }
+
+_RENEW_SECONDS = 10.0
+"""Others may have borrowed what was idle."""
 
 PGVECTOR_MINIMUM = (0, 8, 4)
 POSTGRES_FIXED = {16: 10, 17: 6}
@@ -126,7 +129,7 @@ async def open_pool(url: str | SecretSource, options: PoolOptions = DEFAULT_OPTI
     """Open a pool with binary codecs for `halfvec` and `sparsevec` and with custom plans only.
 
     A `url` that is a source is asked before each connection is made, so that a changed login is taken over;
-    `Pool.expire_connections` then lets go of what the login before has opened, as it comes back.
+    `renew_pool` then lets go of what the login before has opened.
 
     Raises UnavailableError when the server does not answer, ForbiddenError when `role_guard` refuses server or login.
     """
@@ -145,6 +148,15 @@ async def open_pool(url: str | SecretSource, options: PoolOptions = DEFAULT_OPTI
             connection_class=_LentConnection,
             init=register_codecs,
         )
+
+
+async def renew_pool(pool: Pool) -> None:
+    """Open idle connections anew, now; those in use follow when they come back."""
+    await pool.expire_connections()
+    async with AsyncExitStack() as held:  # all at once: the pool lends the one that came back last
+        with suppress(TimeoutError):
+            for _ in range(pool.get_idle_size()):
+                await held.enter_async_context(pool.acquire(timeout=_RENEW_SECONDS))
 
 
 async def _inspect(conn: Connection) -> None:
