@@ -35,7 +35,7 @@ WALLS = (
     "ISOLATION-VERIFIED:.status.conditions[?(@.type=='IsolationVerified')].status,"
     "PROBES:.status.isolation.probes,FAILED:.status.isolation.failed,AGAINST:.status.isolation.peer"
 )
-"""Columns of what the operator knows by then: the tour waits for nothing that a user would not."""
+"""Columns of what the operator has found."""
 
 EXPECTED = Place("aquasonde-5-manual.pdf", 8, "5.3 Calibrating the pH sensor")
 
@@ -85,7 +85,12 @@ def build_story(samples: Path = SAMPLES) -> tuple[Step, ...]:
         Step("Search in Chinese", (*dreamhub, "search", "怎么分辨水面的油膜是真的油", "--limit", "2")),
         Step("Ask a question that one page of 70 answers", (*dreamhub, "ask", QUESTION)),
         Step(
-            "Meanwhile the operator has tried every wall around the tenant, from both sides",
+            "Meanwhile the operator tries every wall around the tenant, from both sides",
+            (*kubectl, "wait", f"tenant/{TENANT}", "--for=condition=IsolationVerified", "--timeout=300s"),
+            diagnosis=(*kubectl, "describe", "tenant", TENANT),
+        ),
+        Step(
+            "What it tried, and what got through",
             (*kubectl, "get", "tenant", TENANT, "--output", f"custom-columns={WALLS}"),
         ),
     )

@@ -87,9 +87,11 @@ async def _measure_ours(api: Api, plane: ControlPlane, environment: Environment)
 
 
 async def _measure_bare(api: Api, plane: ControlPlane, folder: Path, what: str) -> Cost:
-    namespace = f"bare-{what}"
+    namespace = names.namespace(f"bare-{what}")
+    marks = {names.TENANT_LABEL: f"bare-{what}"}
+    metadata = {"name": namespace, "labels": marks}
     await api.apply(
-        f"/api/v1/namespaces/{namespace}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        f"/api/v1/namespaces/{namespace}", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
     )
     with _run_bare(plane, folder, namespace, what) as pid:
         await _create(api, namespace, "warm", 1)
@@ -144,7 +146,7 @@ async def _create(api: Api, namespace: str, prefix: str, count: int) -> None:
 
 async def _wait_until_done(api: Api, namespace: str, count: int) -> None:
     """Until as many Jobs are there or, of handlers that make none, as many IngestJobs bear kopf's mark."""
-    if namespace != "bare-nothing":
+    if namespace != names.namespace("bare-nothing"):
         path, mark = f"/apis/batch/v1/namespaces/{namespace}/jobs", ""
     else:
         path = f"/apis/{names.API_GROUP}/{names.API_VERSION}/namespaces/{namespace}/ingestjobs"
