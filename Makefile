@@ -49,8 +49,8 @@ install: .venv/synced ## Install or upgrade DreamHub on the local cluster with H
 ##@ Tests
 
 .PHONY: test
-test: .venv/synced ## Every test: unit, integration, e2e on the local cluster
-	@$(STEPS) --keep-going --output closing test-unit test-integration test-e2e
+test: .venv/synced ## Every test: unit, then integration and e2e side by side, on the local cluster
+	@$(STEPS) --keep-going --output closing test-unit cluster-up images install test-integration+test-e2e
 
 .PHONY: test-unit
 test-unit: .venv/synced ## Pure and fast: no network, no servers

@@ -1,7 +1,8 @@
 """Runs make targets one after another, shows how long each took, and ends with one table.
 
 `make demo`, `make test` and `make check` are nothing but lists of targets, so whatever they do can also be done step by
-step by hand, and a workflow that runs one step runs the same command.
+step by hand, and a workflow that runs one step runs the same command. Targets joined by a plus run side by side, each
+line behind its target's name.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 
@@ -45,21 +47,29 @@ class Result:
 
 
 def run_steps(
-    targets: Sequence[str],
+    steps: Sequence[Sequence[str]],
     run: Callable[[str], Outcome],
     *,
     keep_going: bool,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Result]:
-    """Run each target; after a failure run the others too (`keep_going`) or report them as not reached."""
-    results: list[Result] = []
-    for target in targets:
-        if not keep_going and any(result.failed for result in results):
-            results.append(Result(target, None, 0))
-            continue
+    """Run each step, the targets of one step side by side.
+
+    After a failure run the others too (`keep_going`) or report them as not reached.
+    """
+
+    def run_target(target: str) -> Result:
         started = clock()
         outcome = run(target)
-        results.append(Result(target, outcome, clock() - started))
+        return Result(target, outcome, clock() - started)
+
+    results: list[Result] = []
+    for targets in steps:
+        if not keep_going and any(result.failed for result in results):
+            results += [Result(target, None, 0) for target in targets]
+            continue
+        with ThreadPoolExecutor(len(targets)) as threads:
+            results += threads.map(run_target, targets)
     return results
 
 
@@ -70,8 +80,8 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes} min {rest:02} s"
 
 
-def format_summary(results: Sequence[Result]) -> str:
-    """A plain table that reads the same in a terminal, a log file and a workflow."""
+def format_summary(results: Sequence[Result], seconds: float) -> str:
+    """A plain table that reads the same in a terminal, a log file and a workflow. `seconds`: of all together."""
     width = max(len(result.target) for result in results)
     lines = []
     for result in results:
@@ -79,7 +89,7 @@ def format_summary(results: Sequence[Result]) -> str:
         took = "" if result.outcome is None else format_seconds(result.seconds)
         closing = result.outcome.closing_line if result.outcome else ""
         lines.append(f"  {result.target:<{width}}  {state:<11}  {took:>12}  {closing}".rstrip())
-    total = format_seconds(sum(result.seconds for result in results))
+    total = format_seconds(seconds)
     verdict = "FAILED" if any(result.failed for result in results) else "ok"
     return "\n".join([*lines, f"  {'total':<{width}}  {verdict:<11}  {total:>12}"])
 
@@ -90,7 +100,7 @@ def last_words(lines: Sequence[str]) -> str:
     return next((line for line in spoken if line), "")
 
 
-def _run_make(target: str, output: Output) -> Outcome:
+def _run_make(target: str, output: Output, *, alone: bool) -> Outcome:
     command = [os.environ.get("MAKE", "make"), "--no-print-directory", target]
     if output is Output.LIVE:
         print(f"\n--- {target}", flush=True)
@@ -102,35 +112,46 @@ def _run_make(target: str, output: Output) -> Outcome:
             print(held.stdout, flush=True)
         return Outcome(held.returncode)
     print(f"\n--- {target}", flush=True)
-    return _run_tee(command)
+    return _run_tee(command, "" if alone else f"{target} | ")
 
 
-def _run_tee(command: Sequence[str]) -> Outcome:
+def _run_tee(command: Sequence[str], mark: str) -> Outcome:
     tail: deque[str] = deque(maxlen=20)
     with subprocess.Popen(
         command, text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         for line in process.stdout or ():
-            print(line, end="", flush=True)
+            sys.stdout.write(mark + line)
+            sys.stdout.flush()
             tail.append(line)
     return Outcome(process.returncode, last_words([line for line in tail if not line.startswith("make")]))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m hack.steps", description=__doc__)
-    parser.add_argument("targets", nargs="+", metavar="TARGET", help="a target of the Makefile")
+    parser.add_argument(
+        "steps",
+        nargs="+",
+        metavar="TARGET[+TARGET]",
+        type=lambda word: tuple(word.split("+")),
+        help="targets of the Makefile; those joined by a plus run side by side",
+    )
     parser.add_argument("--keep-going", action="store_true", help="run the other steps after one failed")
     parser.add_argument("--output", type=Output, choices=list(Output), default=Output.LIVE)
     arguments = parser.parse_args()
     output: Output = arguments.output
+    alone = {targets[0] for targets in arguments.steps if len(targets) == 1}
+    started = time.monotonic()
     try:
         results = run_steps(
-            arguments.targets, lambda target: _run_make(target, output), keep_going=arguments.keep_going
+            arguments.steps,
+            lambda target: _run_make(target, output, alone=target in alone),
+            keep_going=arguments.keep_going,
         )
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
-    print(f"\n{format_summary(results)}", flush=True)
+    print(f"\n{format_summary(results, time.monotonic() - started)}", flush=True)
     return 1 if any(result.failed for result in results) else 0
 
 

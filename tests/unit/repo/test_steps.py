@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -16,13 +17,29 @@ def runner(failing: str) -> Callable[[str], Outcome]:
 
 
 def test_a_failure_stops_the_steps_behind_it() -> None:
-    results = run_steps(["a", "b", "c"], runner("b"), keep_going=False, clock=ticking())
+    results = run_steps([["a"], ["b"], ["c"]], runner("b"), keep_going=False, clock=ticking())
     assert results == [Result("a", Outcome(0), 1), Result("b", Outcome(2), 1), Result("c", None, 0)]
 
 
 def test_keep_going_runs_all_and_still_fails() -> None:
-    results = run_steps(["a", "b", "c"], runner("b"), keep_going=True, clock=ticking())
+    results = run_steps([["a"], ["b"], ["c"]], runner("b"), keep_going=True, clock=ticking())
     assert [result.failed for result in results] == [False, True, False]
+
+
+def test_the_targets_of_a_step_run_side_by_side() -> None:
+    meeting = threading.Barrier(2, timeout=60)
+
+    def run(_: str) -> Outcome:
+        meeting.wait()
+        return Outcome(0)
+
+    results = run_steps([["a", "b"]], run, keep_going=False)
+    assert [(result.target, result.outcome) for result in results] == [("a", Outcome(0)), ("b", Outcome(0))]
+
+
+def test_what_follows_a_step_with_a_failure_in_it_is_not_reached() -> None:
+    results = run_steps([["a", "b"], ["c", "d"]], runner("b"), keep_going=False)
+    assert [result.outcome for result in results] == [Outcome(0), Outcome(2), None, None]
 
 
 def test_summary_tells_state_time_and_closing_line() -> None:
@@ -30,17 +47,18 @@ def test_summary_tells_state_time_and_closing_line() -> None:
         [
             Result("test-unit", Outcome(0, "412 passed in 9.1s"), 10.04),
             Result("test-e2e", Outcome(1), 125),
-        ]
+        ],
+        seconds=130,
     )
     assert summary.splitlines() == [
         "  test-unit  ok                 10.0 s  412 passed in 9.1s",
         "  test-e2e   FAILED         2 min 05 s",
-        "  total      FAILED         2 min 15 s",
+        "  total      FAILED         2 min 10 s",
     ]
 
 
 def test_summary_names_steps_that_were_not_reached() -> None:
-    summary = format_summary([Result("images", Outcome(1), 1), Result("install", None, 0)])
+    summary = format_summary([Result("images", Outcome(1), 1), Result("install", None, 0)], seconds=1)
     assert summary.splitlines()[1] == "  install  not reached"
 
 
