@@ -60,7 +60,8 @@ async def _time_job(tenant: Tenant, number: int) -> float:
 
 
 async def _read_ready_seconds(kube: Kube) -> list[float]:
-    """What the workers' own log lines say."""
+    """What the workers' own log lines say. The kubelet reports a pod later than its text is searchable."""
+    await kube.ask("wait", "jobs", "--all", "--for=condition=Complete", "--timeout=60s")
     output = await kube.ask("logs", "--selector", "batch.kubernetes.io/job-name", "--tail=-1", "--max-log-requests=50")
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     return [float(line["seconds"]) for line in lines if line["event"] == "ready"]
