@@ -1,0 +1,1 @@
+"""Where documents come from: readers of upstream systems behind one protocol, found by entry points."""
