@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from dreamhub.crd.ingest_job import IngestError, IngestJobStatus, IngestProgress
+from dreamhub.crd.ingest_job import FINAL_PHASES, IngestError, IngestJobStatus, IngestProgress
 from dreamhub.crd.ingest_job import IngestJob as IngestJobResource
 from dreamhub.crd.tenant import Usage as StatusUsage
 from dreamhub.domain.progress import DocumentError, Progress
@@ -120,7 +120,7 @@ def job_update(job: IngestJobResource, live: Progress | None) -> JobUpdate:
     resource says that it is finished, it has the last word.
     """
     status = job.status
-    finished = status.phase in {"Succeeded", "Failed"}
+    finished = status.phase in FINAL_PHASES
     if live is None or finished:
         progress, errors = _status_progress(status), tuple(_status_error(error) for error in status.errors)
     else:
@@ -171,7 +171,7 @@ def run_document_view(document: RunDocument) -> JobDocument:
 
 def _status_progress(status: IngestJobStatus) -> JobProgress:
     found = status.progress or IngestProgress()
-    finished = status.phase in {"Succeeded", "Failed"}
+    finished = status.phase in FINAL_PHASES
     return JobProgress(
         stage="Finished" if finished else STAGE_BY_REASON.get(status.reason),
         documents=DocumentCounts.model_validate(found.documents, from_attributes=True),

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from dreamhub_cli.output import Output, printable
 from dreamhub_client.messages import JobUpdate
+from dreamhub_client.models import WAITING_PHASES
 
 
 class JobView(Protocol):
@@ -79,7 +80,8 @@ def stage_of(update: JobUpdate) -> str:
     """The worker's stage while it runs, else the phase and why."""
     if update.phase == "Running" and update.progress.stage is not None:
         return update.progress.stage
-    return update.phase if update.reason is None or update.phase != "Pending" else f"Pending: {update.reason}"
+    waiting = update.phase in WAITING_PHASES and update.reason is not None
+    return f"{update.phase}: {update.reason}" if waiting else update.phase
 
 
 def job_line(update: JobUpdate) -> str:

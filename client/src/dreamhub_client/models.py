@@ -26,10 +26,11 @@ from dreamhub_client.wire import (
 )
 
 VersionState = Literal["uploaded", "landing", "active", "failed"]
-JobPhase = Literal["Pending", "Running", "Succeeded", "Failed"]
+JobPhase = Literal["Pending", "Queued", "AwaitingApproval", "Running", "Succeeded", "Failed", "Cancelled"]
 Stage = Literal["Starting", "Fetching", "Extracting", "Chunking", "Embedding", "Storing", "Finished"]
 
-FINISHED_PHASES: frozenset[str] = frozenset({"Succeeded", "Failed"})
+WAITING_PHASES: frozenset[str] = frozenset({"Pending", "Queued", "AwaitingApproval"})
+FINISHED_PHASES: frozenset[str] = frozenset({"Succeeded", "Failed", "Cancelled"})
 
 
 Item = TypeVar("Item")

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import get_args
 
 from aiohttp import web
 
@@ -14,7 +15,7 @@ from dreamhub_operator.freshness import Freshness
 from dreamhub_operator.metrics import Metrics
 from dreamhub_operator.watched import Watched
 
-PHASES: tuple[IngestPhase, ...] = ("Pending", "Running", "Succeeded", "Failed")
+PHASES: tuple[IngestPhase, ...] = get_args(IngestPhase)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ answers, so that a reconcile never plans against what it has itself just changed
 
 from dataclasses import dataclass, field
 
-from dreamhub.crd.ingest_job import IngestJob
+from dreamhub.crd.ingest_job import FINAL_PHASES, WAITING_PHASES, IngestJob
 from dreamhub.crd.tenant import Tenant
 from dreamhub.names import OWNER_UID_LABEL, namespace, tenant_of_namespace
 from dreamhub.sql.runs import RunStatus
@@ -112,7 +112,7 @@ class Watched:
     def waiting_jobs_of(self, tenant: str) -> list[str]:
         """UIDs of a tenant's IngestJobs that have not begun: a change of the tenant may let them."""
         jobs = ((uid, self.ingest_jobs[uid]) for uid in self.ingest_jobs_in(namespace(tenant)))
-        return [uid for uid, job in jobs if job.status.phase == "Pending"]
+        return [uid for uid, job in jobs if job.status.phase in WAITING_PHASES]
 
     def ingest_jobs_in(self, name: str) -> list[str]:
         """UIDs of the IngestJobs of a namespace."""
@@ -122,7 +122,7 @@ class Watched:
 def _without_text(job: IngestJob) -> IngestJob:
     """A finished IngestJob stays for a day or more; the text that it carried is not needed any more."""
     inline = job.spec.source.inline
-    if inline is None or job.status.phase not in {"Succeeded", "Failed"}:
+    if inline is None or job.status.phase not in FINAL_PHASES:
         return job
     source = job.spec.source.model_copy(update={"inline": inline.model_copy(update={"text": ""})})
     return job.model_copy(update={"spec": job.spec.model_copy(update={"source": source})})

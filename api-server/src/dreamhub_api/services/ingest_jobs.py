@@ -25,7 +25,7 @@ from dreamhub_api.services.documents import missing_document
 from dreamhub_api.services.idempotency import Attempt, other_request
 from dreamhub_api.services.sessions import Sessions
 from dreamhub_api.views import created_at, job_view, run_document_view
-from dreamhub_client.models import IngestJob, IngestJobCreate, IngestJobPage, JobDocumentPage, Task
+from dreamhub_client.models import FINISHED_PHASES, IngestJob, IngestJobCreate, IngestJobPage, JobDocumentPage, Task
 
 GENERATED_PREFIX = "ingest-"
 
@@ -213,7 +213,7 @@ def is_made_by(item: dict[str, Any], attempt: Attempt) -> bool:
 
 
 def build_task(job: IngestJob, now: datetime) -> Task:
-    done = job.phase in {"Succeeded", "Failed"}
+    done = job.phase in FINISHED_PHASES
     return Task(
         name=job.name,
         done=done,

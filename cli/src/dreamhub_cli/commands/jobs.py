@@ -13,7 +13,7 @@ from dreamhub_cli.run import run
 from dreamhub_client import Client
 from dreamhub_client.models import IngestJob
 
-_STYLES = {"Succeeded": "green", "Failed": "red", "Running": "cyan"}
+_STYLES = {"Succeeded": "green", "Failed": "red", "Running": "cyan", "AwaitingApproval": "yellow"}
 
 
 def jobs(

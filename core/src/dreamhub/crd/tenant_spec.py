@@ -149,6 +149,17 @@ class Plan(Part):
     """Most IngestJobs that are waiting or running; more are refused by the API, or wait outside of the queue."""
 
 
+class Approval(Part):
+    """Above which estimate an IngestJob waits until a person approves it. An absent threshold never stops one."""
+
+    tokens_above: Annotated[int, Field(ge=0)] | None = None
+    """Most tokens of a job that needs no approval."""
+    cost_above: Annotated[str | int, Field(json_schema_extra=_quantity("costAbove"))] | None = None
+    """Highest price of a job that needs no approval, such as "2.50", in the currency of the model list."""
+    approvers: Annotated[tuple[Owner, ...], Field(max_length=MAX_OWNERS)] = ()
+    """Who may approve, besides those who may in every namespace. Owners may not, unless they are named here, too."""
+
+
 class TenantSpec(Part):
     """What the tenant shall be."""
 
@@ -158,6 +169,10 @@ class TenantSpec(Part):
     """Who may create and watch IngestJobs in the tenant's namespace with kubectl."""
     plan: Plan = Plan()
     """Hard limits on what the tenant stores and uses."""
+    weight: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Share of the platform's workers and models when they are short: 200 gets twice what 100 gets."""
+    approval: Approval = Approval()
+    """Above which estimate an IngestJob waits for a person."""
     resources: Resources = Resources()
     """Compute quota of the tenant's namespace."""
     models: TenantModels = TenantModels()

@@ -3,6 +3,7 @@
 A tenant names a model; the list says what the name means. Without a list there are the two that work offline.
 """
 
+from decimal import Decimal
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Literal, Self
@@ -35,6 +36,10 @@ class ModelSettings(BaseModel):
     lexical_weight: float = Field(default=0.5, ge=0, le=1)
     """Share of BM25 in the fused ranking. Measured for each embedding model on an evaluation set."""
     api_key_file: Path | None = None
+    price_per_million_tokens: Decimal | None = Field(default=None, ge=0)
+    """What a million tokens cost, in `currency`. None: nobody asks for money."""
+    currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
+    """Of the price, as ISO 4217 writes it."""
     timeout_seconds: float = Field(default=30, gt=0)
     """For one request. The retry loop around it has its own, longer budget."""
     budget_seconds: float = Field(default=180, gt=0)

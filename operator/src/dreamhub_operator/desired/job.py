@@ -28,6 +28,8 @@ URL_SECONDS = 24 * 3600
 RENEW_SECONDS = URL_SECONDS // 4
 
 BACKOFF_LIMIT = 3
+_CHANGEABLE = frozenset({"priority", "approved", "cancel", "suspend", "ttl_seconds_after_finished"})
+"""Fields of an IngestJob's spec that may change after its creation."""
 EXIT_PERMANENT = 42
 GRACE_SECONDS = 30
 
@@ -49,8 +51,11 @@ class WorkerTemplate:
 
 
 def spec_hash(job: IngestJob) -> str:
-    """Of what decides the work. An existing Job with the same name but another hash is not ours to adopt."""
-    decisive = job.spec.model_dump(mode="json", by_alias=True, exclude={"suspend", "ttl_seconds_after_finished"})
+    """Of what decides the work. An existing Job with the same name but another hash is not ours to adopt.
+
+    A field that stands as it does by default does not count, so that a release with more fields finds the same hash.
+    """
+    decisive = job.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=set(_CHANGEABLE))
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]
 
 

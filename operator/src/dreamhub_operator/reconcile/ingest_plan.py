@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from dreamhub.crd.ingest_job import IngestJob, IngestJobStatus, IngestReason
+from dreamhub.crd.ingest_job import FINAL_PHASES, IngestJob, IngestJobStatus, IngestReason
 from dreamhub.sql.runs import ResolvedDocument, RunStatus
 from dreamhub_operator.desired.job import RENEW_SECONDS, spec_hash
 from dreamhub_operator.reconcile.ingest_status import Finding, fail, pend, progress_of, run, succeed
@@ -79,7 +79,7 @@ class IngestPlan:
 
 
 def is_final(status: IngestJobStatus) -> bool:
-    return status.phase in {"Succeeded", "Failed"}
+    return status.phase in FINAL_PHASES
 
 
 def wants_documents(job: IngestJob, observed: IngestObserved) -> bool:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from dreamhub.crd.ingest_job import (
+    FINAL_PHASES,
     IngestBuild,
     IngestCondition,
     IngestConditionType,
@@ -88,7 +89,7 @@ def build_status(job: IngestJob, finding: Finding, job_name: str | None, now: da
     old = job.status
     progress = finding.run.progress if finding.run is not None else None
     started = old.start_time or (now if finding.phase == "Running" or progress is not None else None)
-    ended = finding.phase in {"Succeeded", "Failed"}
+    ended = finding.phase in FINAL_PHASES
     return IngestJobStatus(
         observed_generation=job.metadata.generation,
         phase=finding.phase,
