@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -23,8 +24,8 @@ except OSError as error:
 QUERY = """
 import asyncio, asyncpg, json, sys
 async def main():
-    connection = await asyncpg.connect(sys.argv[1])
     try:
+        connection = await asyncpg.connect(sys.argv[1])
         print(json.dumps([list(row) for row in await connection.fetch(sys.argv[2])], default=str))
     except asyncpg.PostgresError as error:
         print(json.dumps(type(error).__name__))
@@ -150,6 +151,16 @@ async def test_database_login_of_a_tenant_sees_its_own_rows_only(worker: Pod, te
     assert await query(f'select count(*) from "{schema}".chunks') == "InsufficientPrivilegeError"
     assert await query("select count(*) from dreamhub.chunks") == "InsufficientPrivilegeError"
     assert await query(f'set role "{schema}"') == "InsufficientPrivilegeError"
+
+
+async def test_no_other_database_of_the_server_is_open_to_a_tenant(worker: Pod, tenant: Tenant) -> None:
+    secret = await tenant.kube.get("secret", CREDENTIALS_SECRET)
+    own = base64.b64decode(secret["data"]["database-url"]).decode()
+    assert json.loads(await worker.python(QUERY, own, "select current_database()")) == [["dreamhub"]]
+    for other in ("postgres", "template1"):
+        url = urlsplit(own)._replace(path=f"/{other}").geturl()
+        answer = await worker.python(QUERY, url, "select current_database()")
+        assert json.loads(answer) == "InvalidAuthorizationSpecificationError", other
 
 
 async def test_credentials_are_not_for_owners_and_hold_no_foreign_key(tenant: Tenant, rival: Tenant) -> None:

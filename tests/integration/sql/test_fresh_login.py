@@ -14,7 +14,7 @@ import pytest_asyncio
 from dreamhub.errors import ForbiddenError, InvalidInputError, UnavailableError
 from dreamhub.secret_files import secret_source
 from dreamhub.sql.connections import Pool
-from dreamhub.sql.pool import PoolOptions, open_pool
+from dreamhub.sql.pool import PoolOptions, open_pool, renew_pool
 from tests.integration.conftest import Database
 
 LOGIN = "dreamhub_rotating"
@@ -107,6 +107,17 @@ async def test_file_first_then_password_fails_nothing(account: Account, pool: Po
         await asking.go_on(askers)
         after = {row["pid"] for row in await account.admin.fetch(PIDS, LOGIN)}
         assert not before & after
+
+
+async def test_idle_connections_are_renewed_at_once(account: Account, pool: Pool) -> None:
+    before = {row["pid"] for row in await account.admin.fetch(PIDS, LOGIN)}
+    await account.change("the next one")
+    account.write("the next one")
+    await renew_pool(pool)
+    assert pool.get_idle_size() == len(before) == 2
+    async with asyncio.timeout(60):  # a closed connection's process ends a moment later
+        while before & {row["pid"] for row in await account.admin.fetch(PIDS, LOGIN)}:
+            await asyncio.sleep(0.05)
 
 
 async def test_password_first_goes_on_with_what_is_open(account: Account, pool: Pool) -> None:

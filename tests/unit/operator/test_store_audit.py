@@ -50,6 +50,12 @@ def test_a_server_that_started_again_has_forgotten_and_nobody_did_it(life: str, 
     assert asyncio.run(look(audit)) == Finding(("the whole user",), foreign=foreign)
 
 
+def test_a_user_that_was_only_seen_wrong_did_not_vanish_by_itself() -> None:
+    audit = cache(Users("1", {"t_acme": rules("+get")}), Users("1", {}))
+    assert asyncio.run(look(audit)) == Finding(("commands",), foreign=True)
+    assert asyncio.run(look(audit)) == Finding(("the whole user",), foreign=True)
+
+
 def test_what_was_made_after_the_look_is_trusted() -> None:
     audit = cache(Users("1", {}))
     assert asyncio.run(look(audit, made_at=float("inf"))) == RIGHT
