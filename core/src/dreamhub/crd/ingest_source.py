@@ -10,8 +10,8 @@ from dreamhub.crd.schema import Part, Rule, rules
 MAX_DOCUMENTS = 500
 MAX_INLINE_CHARACTERS = 200_000
 """At four bytes each they still fit into the Secret that hands them to the worker (1 MiB)."""
-MAX_START_URLS = 50
-MAX_PAGES = 10_000
+MAX_START_URLS = 20
+MAX_PAGES = 5_000
 MAX_CONFIG_ENTRIES = 64
 
 DOCUMENT_ID_PATTERN = "^doc_[0-9a-f]{32}$"
@@ -97,17 +97,19 @@ class WebSource(Part):
 
     urls: Annotated[tuple[Url, ...], Field(min_length=1, max_length=MAX_START_URLS, json_schema_extra=_AS_SET)]
     """Where the crawl begins."""
-    max_depth: Annotated[int, Field(ge=0, le=10)] = 2
+    max_depth: Annotated[int, Field(ge=0, le=10)] = 1
     """How many links away from a start page it goes; 0 reads the start pages only."""
-    max_pages: Annotated[int, Field(ge=1, le=MAX_PAGES)] = 500
+    max_pages: Annotated[int, Field(ge=1, le=MAX_PAGES)] = 100
     """Most pages that one run reads."""
-    allowed_hosts: Annotated[
+    sitemap: bool = False
+    """Read the sitemaps of the start pages' hosts as well."""
+    hosts: Annotated[
         tuple[Annotated[str, Field(max_length=253, pattern=HOST_PATTERN)], ...],
         Field(max_length=MAX_START_URLS, json_schema_extra=_AS_SET),
     ] = ()
     """Hosts that links may lead to, beside those of the start pages."""
     secret_ref: SecretRef | None = None
-    """Secret with the entry authorization: the Authorization header for the hosts of the start pages."""
+    """Secret with username and password, or token: sent to the hosts of the start pages only. Beside: ca.crt."""
 
     def identity(self) -> str:
         return json.dumps(sorted(self.urls))
@@ -118,93 +120,68 @@ class ImapMailbox(Part):
 
     host: Annotated[str, Field(min_length=1, max_length=253, pattern=HOST_PATTERN)]
     """Its name, such as imap.example.com."""
-    port: Port = 993
-    """Its port."""
-    security: Literal["Tls", "StartTls", "None"] = "Tls"
-    """How the connection is encrypted. None sends the password readably: only inside a trusted network."""
+    port: Port | None = None
+    """Its port; 993 or, with StartTLS, 143 when absent."""
+    tls: Literal["Implicit", "StartTLS"] = "Implicit"
+    """How the connection is encrypted."""
     folders: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=255)], ...],
         Field(min_length=1, max_length=100, json_schema_extra=_AS_SET),
     ] = ("INBOX",)
     """Folders that are read."""
-    since: Annotated[str, Field(max_length=10, pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | None = None
-    """Older messages are left out, such as 2026-01-31."""
+    secret_ref: SecretRef
+    """Secret with username and password, or token in place of the password (XOAUTH2). ca.crt may stand beside."""
 
 
-class MboxFile(Part):
-    """A mailbox in one file, as mail programs export it."""
+class MboxFiles(Part):
+    """Mailboxes in files, as mail programs export them."""
 
-    key: Annotated[
+    prefix: Annotated[
         str,
         Field(
             min_length=1,
             max_length=1024,
-            json_schema_extra=rules(Rule("!self.startsWith('/')", "key must not begin with a slash")),
+            json_schema_extra=rules(Rule("!self.startsWith('/')", "prefix must not begin with a slash")),
         ),
     ]
-    """Key of the file in the tenant's import folder in the platform's bucket, such as mail/archive.mbox."""
+    """Objects whose keys begin with it, in the tenant's import folder of the platform's bucket, such as mail/2026."""
 
 
 class MailSource(
     Part,
     json_schema_extra=rules(
         Rule("has(self.imap) != has(self.mbox)", "mail must hold exactly one of: imap, mbox"),
-        Rule("has(self.imap) == has(self.secretRef)", "imap needs secretRef with username and password; mbox has none"),
     ),
 ):
     """E-mail: one document for each message, its attachments included."""
 
     imap: ImapMailbox | None = None
     """Folders of an IMAP server."""
-    mbox: MboxFile | None = None
-    """A mailbox in one file."""
-    secret_ref: SecretRef | None = None
-    """Secret with the entries username and password."""
+    mbox: MboxFiles | None = None
+    """Mailboxes in files."""
+
+    @property
+    def secret_ref(self) -> SecretRef | None:
+        return self.imap.secret_ref if self.imap is not None else None
 
     def identity(self) -> str:
         if self.imap is not None:
             return json.dumps(["imap", self.imap.host, self.imap.port, *sorted(self.imap.folders)])
-        return json.dumps(["mbox", self.mbox.key if self.mbox is not None else ""])
+        return json.dumps(["mbox", self.mbox.prefix if self.mbox is not None else ""])
 
 
-class IcsFeed(Part):
-    """A calendar file at a URL."""
-
-    url: Url
-    """Its address."""
-
-
-class CalDavServer(Part):
-    """Calendars of a CalDAV server."""
-
-    url: Url
-    """Address of the server, of a user's collection or of one calendar."""
-    calendars: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=255)], ...],
-        Field(max_length=100, json_schema_extra=_AS_SET),
-    ] = ()
-    """Names of the calendars that are read; all when empty."""
-
-
-class CalendarSource(
-    Part,
-    json_schema_extra=rules(
-        Rule("has(self.ics) != has(self.caldav)", "calendar must hold exactly one of: ics, caldav"),
-    ),
-):
+class CalendarSource(Part):
     """Calendars: one document for each event."""
 
-    ics: IcsFeed | None = None
-    """A calendar file at a URL."""
-    caldav: CalDavServer | None = None
-    """Calendars of a CalDAV server."""
+    url: Url
+    """Address of a calendar file or, with CalDAV, of a server, of a user's collection or of one calendar."""
+    protocol: Literal["ICS", "CalDAV"] = "ICS"
+    """What is at the address."""
     secret_ref: SecretRef | None = None
-    """Secret with the entries username and password."""
+    """Secret with username and password, or token. ca.crt may stand beside."""
 
     def identity(self) -> str:
-        if self.caldav is not None:
-            return json.dumps(["caldav", self.caldav.url, *sorted(self.caldav.calendars)])
-        return json.dumps(["ics", self.ics.url if self.ics is not None else ""])
+        return json.dumps([self.protocol, self.url])
 
 
 class PluginSource(Part):

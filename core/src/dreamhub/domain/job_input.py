@@ -4,7 +4,7 @@ The worker has no Kubernetes token and no S3 key, so everything it may touch is 
 URLs that expire, its settings as values. Its logins come from the tenant's credentials Secret.
 """
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -43,6 +43,37 @@ class InputText(_Wire):
     """Presigned PUT for the original bytes."""
 
 
+SourceKind = Literal["s3", "web", "mail", "calendar", "plugin"]
+
+
+class OpenNetwork(_Wire):
+    """Addresses that are not global and that a source may reach all the same."""
+
+    cidr: str
+    ports: tuple[int, ...] = ()
+    """Of TCP; none named: all."""
+
+
+class InputSource(_Wire):
+    """What the first worker of the job reads, item by item."""
+
+    kind: SourceKind
+    reader: str
+    """Name of its entry point in the group `dreamhub.sources`."""
+    config: dict[str, Any]
+    """Its part of `spec.source` without secretRef; of a plug-in, what its own config says."""
+    identity: str
+    """Equal in all IngestJobs that read the same source: its items and its checkpoint are found by it."""
+    networks: tuple[OpenNetwork, ...] = ()
+
+
+class InputLinks(_Wire):
+    """Where a worker asks for presigned URLs, and the token that says for whom (see `dreamhub.domain.job_token`)."""
+
+    url: str
+    token: Annotated[str, Field(repr=False)]
+
+
 class JobInput(_Wire):
     tenant: str
     job: str
@@ -56,3 +87,8 @@ class JobInput(_Wire):
     tags: tuple[str, ...] = ()
     documents: tuple[InputDocument, ...] = ()
     texts: tuple[InputText, ...] = Field(default=())
+    source: InputSource | None = None
+    links: InputLinks | None = None
+    """None: every original has its URL here."""
+    parallelism: Annotated[int, Field(ge=1)] = 1
+    """How many workers share the job."""
