@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable
 
 import pytest
+from typing_extensions import override
 
 from dreamhub.errors import DreamHubError
 from dreamhub_worker import archive_guard
@@ -31,6 +32,7 @@ def streamed() -> bytes:
     """As a program writes it that cannot go back: sizes behind the data."""
 
     class OneWay(io.BytesIO):
+        @override
         def seekable(self) -> bool:
             return False
 
@@ -150,6 +152,8 @@ LIES: dict[str, tuple[str, Build]] = {
         lambda: archive([Part("word/document.xml", b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>')]),
     ),
     "xml by another name": ("UnsafeXML", lambda: archive([Part("word/a.jpg", b" \n<!DOCTYPE a []><a/>")])),
+    "xml in UTF-16": ("UnsafeXML", lambda: archive([Part("a", "<!DOCTYPE a []><a/>".encode("utf-16-be"))])),
+    "xml behind blanks": ("UnsafeXML", lambda: archive([Part("a", b" " * 4_000 + b"<!DOCTYPE a []><a/>")])),
     "xml in EBCDIC": ("UnsafeXML", lambda: archive([Part("a", '<?xml version="1.0"?>'.encode("cp500"))])),
     "deep": ("ExtractionTooDeep", lambda: archive([Part("a.rels", b"<a>" * 300)])),
 }
@@ -170,7 +174,7 @@ def test_a_path_that_leads_elsewhere(name: str) -> None:
 @pytest.mark.parametrize("claimed", [None, 1])
 def test_entries_are_counted_before_they_are_read(monkeypatch: pytest.MonkeyPatch, claimed: int | None) -> None:
     """Also where the end record claims few."""
-    monkeypatch.setattr(archive_guard.zipfile, "ZipFile", None)
+    monkeypatch.setattr("dreamhub_worker.archive_guard.zipfile.ZipFile", None)
     data = archive((Part(f"{number}", method=STORED) for number in range(20_001)), count=claimed)
     assert code_of(data) == "ArchiveTooLarge"
 

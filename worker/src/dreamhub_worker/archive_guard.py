@@ -5,6 +5,7 @@ rest on what the directory says, which is believed because it is compared with t
 unpack no more of an entry than it promises, and its checksum must fit.
 """
 
+import codecs
 import io
 import re
 import stat
@@ -54,6 +55,7 @@ _PIECE = 2**20
 _XML_NAME = re.compile(r"\.(xml|rels|vml|xhtml|svg)$", re.IGNORECASE)
 _ODD_XML = (b"\x4c\x6f\xa7\x94", b"\x00\x00\x00<", b"<\x00\x00\x00")
 """`<?xm` in EBCDIC and `<` in UTF-32, which parsers know and this guard does not: nobody writes documents so."""
+_XML_STARTS = (b"<", b"\x00<", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _ARCHIVES = (
     b"PK\x05\x06",
     b"\x1f\x8b\x08",
@@ -242,8 +244,9 @@ def _may_be_xml(name: str, head: bytes) -> bool:
         raise InvalidInputError(
             "the document holds XML in an encoding that its format forbids; save it again", code="UnsafeXML"
         )
-    letters = head.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")
-    return bool(_XML_NAME.search(name)) or letters.startswith(b"<") or (bool(head) and not letters)
+    letters = head.removeprefix(codecs.BOM_UTF8).lstrip(b" \t\r\n")
+    is_blank = bool(head) and not letters
+    return bool(_XML_NAME.search(name)) or is_blank or letters.startswith(_XML_STARTS)
 
 
 def _pieces(head: bytes, rest: IO[bytes]) -> Iterator[bytes]:
