@@ -31,6 +31,7 @@ from dreamhub_client.tenants import TenantUsage
 STAGE_BY_REASON: dict[str, Stage] = {
     "Starting": "Starting",
     "Fetching": "Fetching",
+    "Scanning": "Scanning",
     "Extracting": "Extracting",
     "Chunking": "Chunking",
     "Embedding": "Embedding",

@@ -27,7 +27,7 @@ from dreamhub_client.wire import (
 
 VersionState = Literal["uploaded", "landing", "active", "failed"]
 JobPhase = Literal["Pending", "Queued", "AwaitingApproval", "Running", "Succeeded", "Failed", "Cancelled"]
-Stage = Literal["Starting", "Fetching", "Extracting", "Chunking", "Embedding", "Storing", "Finished"]
+Stage = Literal["Starting", "Fetching", "Scanning", "Extracting", "Chunking", "Embedding", "Storing", "Finished"]
 
 WAITING_PHASES: frozenset[str] = frozenset({"Pending", "Queued", "AwaitingApproval"})
 FINISHED_PHASES: frozenset[str] = frozenset({"Succeeded", "Failed", "Cancelled"})

@@ -47,6 +47,7 @@ class Context:
             pull_policy=settings.image_pull_policy,
             pull_secrets=settings.image_pull_secrets,
             size_limit=settings.upload_limit_bytes,
+            scanner=settings.scanner,
             log_level=settings.log_level,
             deadline_seconds=settings.job_deadline_seconds,
         )

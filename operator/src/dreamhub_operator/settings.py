@@ -43,6 +43,17 @@ class Dns(BaseModel):
     """Of the pods, where policies look, which need not be the service's."""
 
 
+class MalwareScanner(BaseModel):
+    """The clamd that every worker asks about a document before it reads it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    address: Annotated[str, Field(pattern=r"^.+:[0-9]+$")]
+    """host:port as workers reach it."""
+    limit_bytes: Annotated[int, Field(ge=1)]
+    """Its StreamMaxLength: larger documents are refused."""
+
+
 class WorkerResources(BaseModel):
     """Requests and limits of a worker's container, as in a pod spec."""
 
@@ -91,6 +102,9 @@ class Settings(BaseSettings):
 
     upload_limit_bytes: Annotated[int, Field(ge=1)] = 100 * 1024 * 1024
     """Largest original that a worker reads."""
+
+    scanner: MalwareScanner | None = None
+    """None: documents are not looked through for malware."""
 
     job_deadline_seconds: Annotated[int, Field(ge=1)] = 21600
     """How long a worker's Job may take with all its tries and waits for a pod."""

@@ -14,6 +14,7 @@ from dreamhub.llm.embedding import Embedder
 from dreamhub.sql.connections import Connection, Pool, translate_failures
 from dreamhub_worker.extractor import Extractor
 from dreamhub_worker.key_file import KeyFile
+from dreamhub_worker.scan import Scanner
 
 T = TypeVar("T")
 
@@ -59,6 +60,8 @@ class Toolbox:
     stop: Stop
     work_dir: Path
     size_limit: int
+    scanner: Scanner | None
+    """None: the platform looks for no malware."""
 
     @property
     def keys(self) -> DataKeys:

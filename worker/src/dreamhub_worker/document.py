@@ -77,6 +77,10 @@ async def _read(tools: Toolbox, meter: Meter, source: Source) -> Extracted:
                 f"the object store gave {original.size} of {source.claimed.size} bytes; the next try may succeed",
                 code="ObjectStoreUnavailable",
             )
+        if tools.scanner is not None:
+            meter.stage = "Scanning"
+            with meter.timed("parse"):
+                await tools.stop.guard(tools.scanner.scan(path))
         meter.stage, meter.fraction = "Extracting", _FETCHED
         with meter.timed("parse"):
             media_type = sniff(original.head, source.claimed.name, source.claimed.media_type)

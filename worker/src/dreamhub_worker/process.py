@@ -81,6 +81,7 @@ async def open_toolbox(settings: WorkerSettings, opening: Future[Embedder], stop
             stop=stop,
             work_dir=originals,
             size_limit=settings.size_limit,
+            scanner=settings.scanner,
         )
 
 

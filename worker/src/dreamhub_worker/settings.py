@@ -15,6 +15,7 @@ from dreamhub.errors import InvalidInputError
 from dreamhub.llm.models import ModelSettings, load_models
 from dreamhub.secret_files import SecretSource, secret_source
 from dreamhub_worker.key_file import KeyFile
+from dreamhub_worker.scan import DEFAULT_LIMIT, Scanner, parse_scanner
 
 DEFAULT_JOB_DIR = "/var/run/dreamhub/job"
 DEFAULT_CREDENTIALS_DIR = "/var/run/dreamhub/credentials"
@@ -31,6 +32,8 @@ class WorkerSettings:
     keys: KeyFile = field(repr=False)
     size_limit: int
     """Largest original that is read, in bytes."""
+    scanner: Scanner | None
+    """Where documents are looked through for malware before they are read; None: nowhere."""
     holder: str
     """Pod name, for people who read the tables."""
     work_dir: Path
@@ -49,6 +52,7 @@ def read_settings(environment: Mapping[str, str]) -> WorkerSettings:
         redis_url=_find_secret(credentials / "redis-url"),
         keys=_find_keys(credentials / "keys.json"),
         size_limit=_read_number(environment, "DREAMHUB_UPLOAD_LIMIT_BYTES", DEFAULT_SIZE_LIMIT),
+        scanner=_find_scanner(environment),
         holder=environment.get("DREAMHUB_POD_NAME") or environment.get("HOSTNAME", "unknown"),
         work_dir=Path(tempfile.gettempdir()),
         log_level=environment.get("DREAMHUB_LOG_LEVEL", "INFO"),
@@ -80,6 +84,13 @@ def _read_job(path: Path) -> JobInput:
     except ValidationError as error:
         places = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise InvalidInputError(f"{path} is not a job of this build: {places}", code="BadJobInput") from None
+
+
+def _find_scanner(environment: Mapping[str, str]) -> Scanner | None:
+    """Named or not there: a scanner that is named must answer."""
+    address = environment.get("DREAMHUB_SCANNER_ADDRESS", "")
+    limit = _read_number(environment, "DREAMHUB_SCANNER_LIMIT_BYTES", DEFAULT_LIMIT)
+    return parse_scanner(address, limit) if address else None
 
 
 def _read_number(environment: Mapping[str, str], name: str, default: int) -> int:

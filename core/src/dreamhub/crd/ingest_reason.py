@@ -40,6 +40,7 @@ class IngestReason(StrEnum):
     # Running: how far
     STARTING = "Starting"
     FETCHING = "Fetching"
+    SCANNING = "Scanning"
     EXTRACTING = "Extracting"
     CHUNKING = "Chunking"
     EMBEDDING = "Embedding"

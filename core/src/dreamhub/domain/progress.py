@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-Stage = Literal["Starting", "Fetching", "Extracting", "Chunking", "Embedding", "Storing", "Finished"]
+Stage = Literal["Starting", "Fetching", "Scanning", "Extracting", "Chunking", "Embedding", "Storing", "Finished"]
 RunState = Literal["Running", "Succeeded", "Failed"]
 
 

@@ -10,6 +10,7 @@ from dreamhub.domain.job_input import JobInput
 from dreamhub.names import CREDENTIALS_SECRET, WORKER_SERVICE_ACCOUNT, job_input_secret, job_name
 from dreamhub_operator.desired.ownership import owner_labels
 from dreamhub_operator.kinds import INGEST_JOB, JOB, SECRET, Manifest
+from dreamhub_operator.settings import MalwareScanner
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 WORKER_COMPONENT = "worker"
@@ -48,6 +49,7 @@ class WorkerTemplate:
     log_level: str
     deadline_seconds: int
     """Of a Job, from its start to its last try's end; a suspended time does not count."""
+    scanner: MalwareScanner | None = None
 
 
 def spec_hash(job: IngestJob) -> str:
@@ -157,6 +159,7 @@ def _container(worker: WorkerTemplate) -> Manifest:
             {"name": "DREAMHUB_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             {"name": "DREAMHUB_LOG_LEVEL", "value": worker.log_level},
             {"name": "DREAMHUB_UPLOAD_LIMIT_BYTES", "value": str(worker.size_limit)},
+            *_scanner_environment(worker.scanner),
             {"name": "TMPDIR", "value": "/tmp"},  # noqa: S108 - the pod's own emptyDir
         ],
         "securityContext": {
@@ -171,3 +174,12 @@ def _container(worker: WorkerTemplate) -> Manifest:
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
         ],
     }
+
+
+def _scanner_environment(scanner: MalwareScanner | None) -> list[Manifest]:
+    if scanner is None:
+        return []
+    return [
+        {"name": "DREAMHUB_SCANNER_ADDRESS", "value": scanner.address},
+        {"name": "DREAMHUB_SCANNER_LIMIT_BYTES", "value": str(scanner.limit_bytes)},
+    ]

@@ -28,6 +28,7 @@ MESSAGE_LENGTH = 1024
 _STAGES: dict[Stage, IngestReason] = {
     "Starting": IngestReason.STARTING,
     "Fetching": IngestReason.FETCHING,
+    "Scanning": IngestReason.SCANNING,
     "Extracting": IngestReason.EXTRACTING,
     "Chunking": IngestReason.CHUNKING,
     "Embedding": IngestReason.EMBEDDING,
