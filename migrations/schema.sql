@@ -453,16 +453,16 @@ BEGIN
     EXECUTE format(
         'ALTER TABLE dreamhub.%2$I ATTACH PARTITION %1$I.%2$I FOR VALUES IN (%3$L)', schema_name, name, tenant
     );
-    foreign_keys := CASE name
-        WHEN 'document_versions' THEN
-            'ALTER TABLE %1$I.document_versions ADD CONSTRAINT document_versions_document_fkey '
+    foreign_keys := CASE
+        WHEN name = 'document_versions' THEN
+            'ALTER TABLE %1$I.%2$I ADD CONSTRAINT document_versions_document_fkey '
             'FOREIGN KEY (document_id, tenant_id) REFERENCES %1$I.documents (id, tenant_id)'
-        WHEN 'ingest_run_documents' THEN
-            'ALTER TABLE %1$I.ingest_run_documents ADD CONSTRAINT ingest_run_documents_run_fkey '
+        WHEN name IN ('ingest_run_documents', 'work_items', 'run_workers') THEN
+            'ALTER TABLE %1$I.%2$I ADD CONSTRAINT %3$I '
             'FOREIGN KEY (uid, tenant_id) REFERENCES %1$I.ingest_runs (uid, tenant_id) ON DELETE CASCADE'
     END;
     IF foreign_keys IS NOT NULL THEN
-        EXECUTE format(foreign_keys, schema_name);
+        EXECUTE format(foreign_keys, schema_name, name, name || '_run_fkey');
     END IF;
 END
 $_$;
@@ -782,7 +782,7 @@ COMMENT ON FUNCTION dreamhub.tenant_owner(tenant text) IS 'UID of the Tenant tha
 CREATE FUNCTION dreamhub.tenant_tables() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    RETURN ARRAY['documents'::text, 'document_versions'::text, 'chunks'::text, 'index_generations'::text, 'term_counts'::text, 'ingest_runs'::text, 'ingest_run_documents'::text, 'object_outbox'::text, 'rekey_runs'::text, 'quota'::text, 'token_uses'::text, 'job_admissions'::text];
+    RETURN ARRAY['documents'::text, 'document_versions'::text, 'chunks'::text, 'index_generations'::text, 'term_counts'::text, 'ingest_runs'::text, 'ingest_run_documents'::text, 'object_outbox'::text, 'rekey_runs'::text, 'quota'::text, 'token_uses'::text, 'job_admissions'::text, 'work_items'::text, 'run_workers'::text];
 ALTER FUNCTION dreamhub.tenant_tables() OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.tenant_tables() IS 'The parents, in the order in which a tenant''s partitions are made.';
 CREATE FUNCTION dreamhub.use_quota(schema_name text, quota text, change bigint, creates boolean) RETURNS void
@@ -864,6 +864,7 @@ CREATE TABLE dreamhub.document_versions (
     activated_at timestamp with time zone,
     holder_run text,
     holder_attempt integer,
+    holder_worker integer,
     CONSTRAINT document_versions_number_check CHECK ((number > 0)),
     CONSTRAINT document_versions_size_bytes_check CHECK ((size_bytes >= 0)),
     CONSTRAINT document_versions_state_check CHECK ((state = ANY (ARRAY['uploaded'::text, 'landing'::text, 'active'::text, 'failed'::text])))
@@ -877,6 +878,7 @@ COMMENT ON COLUMN dreamhub.document_versions.landing IS 'The set of chunks being
 COMMENT ON COLUMN dreamhub.document_versions.chunks_stored IS 'Checkpoint of the landing: the next ordinal.';
 COMMENT ON COLUMN dreamhub.document_versions.shown IS 'The set of chunks that readers see.';
 COMMENT ON COLUMN dreamhub.document_versions.holder_run IS 'UID of the run whose claim this is, with its attempt: while that attempt lives, another run waits.';
+COMMENT ON COLUMN dreamhub.document_versions.holder_worker IS 'Which worker of holder_run; NULL in claims of earlier builds.';
 CREATE TABLE dreamhub.documents (
     tenant_id text NOT NULL,
     id text NOT NULL,
@@ -895,6 +897,30 @@ ALTER TABLE dreamhub.documents OWNER TO dreamhub_owner;
 COMMENT ON COLUMN dreamhub.documents.meta_ct IS 'Name and tags, encrypted; the document id is the associated data.';
 COMMENT ON COLUMN dreamhub.documents.name_key IS 'Keyed hash of the name: the same name is the same document.';
 COMMENT ON COLUMN dreamhub.documents.tag_keys IS 'Keyed hashes of the tags, for filters.';
+CREATE TABLE dreamhub.fair_balances (
+    tenant text NOT NULL,
+    consumed double precision NOT NULL,
+    as_of timestamp with time zone NOT NULL,
+    CONSTRAINT fair_balances_consumed_check CHECK ((consumed >= (0)::double precision)),
+    CONSTRAINT fair_balances_tenant_check CHECK ((tenant ~ '^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$'::text))
+);
+ALTER TABLE dreamhub.fair_balances OWNER TO dreamhub_owner;
+COMMENT ON TABLE dreamhub.fair_balances IS 'Settled use of each tenant. No tenant reads or writes it.';
+COMMENT ON COLUMN dreamhub.fair_balances.as_of IS 'The moment for which `consumed` holds; it halves with each half-life after.';
+CREATE TABLE dreamhub.fair_charges (
+    uid text NOT NULL,
+    tenant text NOT NULL,
+    cost bigint NOT NULL,
+    settled bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT fair_charges_cost_check CHECK ((cost >= 0)),
+    CONSTRAINT fair_charges_settled_check CHECK ((settled >= 0)),
+    CONSTRAINT fair_charges_tenant_check CHECK ((tenant ~ '^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$'::text)),
+    CONSTRAINT fair_charges_uid_check CHECK ((uid ~ '^[-0-9a-zA-Z]{1,64}$'::text))
+);
+ALTER TABLE dreamhub.fair_charges OWNER TO dreamhub_owner;
+COMMENT ON TABLE dreamhub.fair_charges IS 'IngestJobs that had a slot and have not ended. No tenant reads or writes it.';
+COMMENT ON COLUMN dreamhub.fair_charges.cost IS 'Stands for what it will use from here on; 0 while it has no slot.';
+COMMENT ON COLUMN dreamhub.fair_charges.settled IS 'What was settled already, as it lost its slot before its end.';
 CREATE TABLE dreamhub.index_generations (
     tenant_id text NOT NULL,
     generation integer NOT NULL,
@@ -938,13 +964,23 @@ CREATE TABLE dreamhub.ingest_runs (
     progress jsonb NOT NULL,
     started_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    finished_at timestamp with time zone
+    finished_at timestamp with time zone,
+    total bigint DEFAULT 0 NOT NULL,
+    weight bigint DEFAULT 0 NOT NULL,
+    collected_at timestamp with time zone,
+    reported_at timestamp with time zone,
+    refills integer DEFAULT 0 NOT NULL
 )
 PARTITION BY LIST (tenant_id);
 ALTER TABLE ONLY dreamhub.ingest_runs FORCE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.ingest_runs OWNER TO dreamhub_owner;
-COMMENT ON COLUMN dreamhub.ingest_runs.attempt IS 'Grows with each start; a write of an older attempt is refused.';
+COMMENT ON COLUMN dreamhub.ingest_runs.attempt IS 'Of its first worker, for builds that know no other.';
 COMMENT ON COLUMN dreamhub.ingest_runs.progress IS 'Counts, ids and reasons; never content.';
+COMMENT ON COLUMN dreamhub.ingest_runs.total IS 'Items that it has, as far as they are known.';
+COMMENT ON COLUMN dreamhub.ingest_runs.weight IS 'Of all its items together.';
+COMMENT ON COLUMN dreamhub.ingest_runs.collected_at IS 'When its source was read to the end: no item comes after that.';
+COMMENT ON COLUMN dreamhub.ingest_runs.reported_at IS 'When `progress` was last summed up, by whichever worker came first.';
+COMMENT ON COLUMN dreamhub.ingest_runs.refills IS 'How often its stream in Redis lacked items and was filled up again.';
 CREATE TABLE dreamhub.job_admissions (
     tenant_id text NOT NULL,
     name text NOT NULL,
@@ -1017,6 +1053,32 @@ PARTITION BY LIST (tenant_id);
 ALTER TABLE ONLY dreamhub.rekey_runs FORCE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.rekey_runs OWNER TO dreamhub_owner;
 COMMENT ON COLUMN dreamhub.rekey_runs.key_id IS 'The data key under which every row is to be.';
+CREATE TABLE dreamhub.run_workers (
+    tenant_id text NOT NULL,
+    uid text NOT NULL,
+    worker integer NOT NULL,
+    attempt integer DEFAULT 1 NOT NULL,
+    holder text NOT NULL,
+    done bigint DEFAULT 0 NOT NULL,
+    skipped bigint DEFAULT 0 NOT NULL,
+    failed bigint DEFAULT 0 NOT NULL,
+    chunks bigint DEFAULT 0 NOT NULL,
+    pages bigint DEFAULT 0 NOT NULL,
+    weight bigint DEFAULT 0 NOT NULL,
+    report jsonb DEFAULT '{}'::jsonb NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT run_workers_worker_check CHECK ((worker >= 0))
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.run_workers FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.run_workers OWNER TO dreamhub_owner;
+COMMENT ON COLUMN dreamhub.run_workers.worker IS 'Completion index of the pod.';
+COMMENT ON COLUMN dreamhub.run_workers.attempt IS 'Grows with each start; a write of an older attempt is refused.';
+COMMENT ON COLUMN dreamhub.run_workers.done IS 'Items that it settled, in all attempts; skipped ones are among them.';
+COMMENT ON COLUMN dreamhub.run_workers.weight IS 'Of the items that it settled.';
+COMMENT ON COLUMN dreamhub.run_workers.report IS 'What it does now: stage, figures, rates; never content.';
+COMMENT ON COLUMN dreamhub.run_workers.updated_at IS 'Its heartbeat: what it holds is its own while it is heard of.';
 CREATE TABLE dreamhub.schema_migrations (
     version integer NOT NULL,
     kind text NOT NULL,
@@ -1068,6 +1130,40 @@ COMMENT ON COLUMN dreamhub.token_uses.day IS 'The UTC day that the row counts fo
 COMMENT ON COLUMN dreamhub.token_uses.job IS 'UID of the IngestJob, where there is one.';
 COMMENT ON COLUMN dreamhub.token_uses.reserved IS 'Taken before a call whose cost is not known yet. Without a settlement it stands: the call may have been made.';
 COMMENT ON COLUMN dreamhub.token_uses.settles IS 'The reservation whose difference to the true cost `tokens` is here; once for each.';
+CREATE TABLE dreamhub.work_items (
+    tenant_id text NOT NULL,
+    uid text NOT NULL,
+    version_id text NOT NULL,
+    document_id text NOT NULL,
+    "position" bigint NOT NULL,
+    state text DEFAULT 'Queued'::text NOT NULL,
+    size bigint NOT NULL,
+    weight bigint NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    deliveries integer DEFAULT 0 NOT NULL,
+    stored integer DEFAULT 0 NOT NULL,
+    error_class text,
+    error_reason text,
+    error_message text,
+    replayed_by text,
+    enqueued_at timestamp with time zone DEFAULT now() NOT NULL,
+    settled_at timestamp with time zone,
+    CONSTRAINT work_items_size_check CHECK ((size >= 0)),
+    CONSTRAINT work_items_state_check CHECK ((state = ANY (ARRAY['Queued'::text, 'Done'::text, 'Skipped'::text, 'Failed'::text]))),
+    CONSTRAINT work_items_weight_check CHECK ((weight >= 0))
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.work_items FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.work_items OWNER TO dreamhub_owner;
+COMMENT ON TABLE dreamhub.work_items IS 'What runs have to do. A Failed one is a dead letter until it is replayed or purged.';
+COMMENT ON COLUMN dreamhub.work_items.uid IS 'UID of the IngestJob.';
+COMMENT ON COLUMN dreamhub.work_items."position" IS 'Order within the run.';
+COMMENT ON COLUMN dreamhub.work_items.size IS 'Bytes of the original.';
+COMMENT ON COLUMN dreamhub.work_items.weight IS 'Its share in the progress of the run: estimated tokens, and a constant for each.';
+COMMENT ON COLUMN dreamhub.work_items.attempts IS 'How often a passing error was met.';
+COMMENT ON COLUMN dreamhub.work_items.deliveries IS 'How many workers in a row began it, stored nothing and were not heard of again.';
+COMMENT ON COLUMN dreamhub.work_items.stored IS 'Checkpoint of its landing when the last worker began it.';
+COMMENT ON COLUMN dreamhub.work_items.replayed_by IS 'Name of the IngestJob that takes up a dead letter.';
 CREATE TABLE t_snapshot.chunks (
     landing uuid NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -1122,6 +1218,7 @@ CREATE TABLE t_snapshot.document_versions (
     activated_at timestamp with time zone,
     holder_run text,
     holder_attempt integer,
+    holder_worker integer,
     CONSTRAINT document_versions_number_check CHECK ((number > 0)),
     CONSTRAINT document_versions_size_bytes_check CHECK ((size_bytes >= 0)),
     CONSTRAINT document_versions_state_check CHECK ((state = ANY (ARRAY['uploaded'::text, 'landing'::text, 'active'::text, 'failed'::text])))
@@ -1133,6 +1230,7 @@ COMMENT ON COLUMN t_snapshot.document_versions.landing IS 'The set of chunks bei
 COMMENT ON COLUMN t_snapshot.document_versions.chunks_stored IS 'Checkpoint of the landing: the next ordinal.';
 COMMENT ON COLUMN t_snapshot.document_versions.shown IS 'The set of chunks that readers see.';
 COMMENT ON COLUMN t_snapshot.document_versions.holder_run IS 'UID of the run whose claim this is, with its attempt: while that attempt lives, another run waits.';
+COMMENT ON COLUMN t_snapshot.document_versions.holder_worker IS 'Which worker of holder_run; NULL in claims of earlier builds.';
 CREATE TABLE t_snapshot.documents (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     id text NOT NULL,
@@ -1188,11 +1286,21 @@ CREATE TABLE t_snapshot.ingest_runs (
     progress jsonb NOT NULL,
     started_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    finished_at timestamp with time zone
+    finished_at timestamp with time zone,
+    total bigint DEFAULT 0 NOT NULL,
+    weight bigint DEFAULT 0 NOT NULL,
+    collected_at timestamp with time zone,
+    reported_at timestamp with time zone,
+    refills integer DEFAULT 0 NOT NULL
 );
 ALTER TABLE t_snapshot.ingest_runs OWNER TO dreamhub_owner;
-COMMENT ON COLUMN t_snapshot.ingest_runs.attempt IS 'Grows with each start; a write of an older attempt is refused.';
+COMMENT ON COLUMN t_snapshot.ingest_runs.attempt IS 'Of its first worker, for builds that know no other.';
 COMMENT ON COLUMN t_snapshot.ingest_runs.progress IS 'Counts, ids and reasons; never content.';
+COMMENT ON COLUMN t_snapshot.ingest_runs.total IS 'Items that it has, as far as they are known.';
+COMMENT ON COLUMN t_snapshot.ingest_runs.weight IS 'Of all its items together.';
+COMMENT ON COLUMN t_snapshot.ingest_runs.collected_at IS 'When its source was read to the end: no item comes after that.';
+COMMENT ON COLUMN t_snapshot.ingest_runs.reported_at IS 'When `progress` was last summed up, by whichever worker came first.';
+COMMENT ON COLUMN t_snapshot.ingest_runs.refills IS 'How often its stream in Redis lacked items and was filled up again.';
 CREATE TABLE t_snapshot.job_admissions (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     name text NOT NULL,
@@ -1250,6 +1358,30 @@ CREATE TABLE t_snapshot.rekey_runs (
 );
 ALTER TABLE t_snapshot.rekey_runs OWNER TO dreamhub_owner;
 COMMENT ON COLUMN t_snapshot.rekey_runs.key_id IS 'The data key under which every row is to be.';
+CREATE TABLE t_snapshot.run_workers (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    uid text NOT NULL,
+    worker integer NOT NULL,
+    attempt integer DEFAULT 1 NOT NULL,
+    holder text NOT NULL,
+    done bigint DEFAULT 0 NOT NULL,
+    skipped bigint DEFAULT 0 NOT NULL,
+    failed bigint DEFAULT 0 NOT NULL,
+    chunks bigint DEFAULT 0 NOT NULL,
+    pages bigint DEFAULT 0 NOT NULL,
+    weight bigint DEFAULT 0 NOT NULL,
+    report jsonb DEFAULT '{}'::jsonb NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT run_workers_worker_check CHECK ((worker >= 0))
+);
+ALTER TABLE t_snapshot.run_workers OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.run_workers.worker IS 'Completion index of the pod.';
+COMMENT ON COLUMN t_snapshot.run_workers.attempt IS 'Grows with each start; a write of an older attempt is refused.';
+COMMENT ON COLUMN t_snapshot.run_workers.done IS 'Items that it settled, in all attempts; skipped ones are among them.';
+COMMENT ON COLUMN t_snapshot.run_workers.weight IS 'Of the items that it settled.';
+COMMENT ON COLUMN t_snapshot.run_workers.report IS 'What it does now: stage, figures, rates; never content.';
+COMMENT ON COLUMN t_snapshot.run_workers.updated_at IS 'Its heartbeat: what it holds is its own while it is heard of.';
 CREATE TABLE t_snapshot.term_counts (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     term integer NOT NULL,
@@ -1278,6 +1410,37 @@ COMMENT ON COLUMN t_snapshot.token_uses.day IS 'The UTC day that the row counts 
 COMMENT ON COLUMN t_snapshot.token_uses.job IS 'UID of the IngestJob, where there is one.';
 COMMENT ON COLUMN t_snapshot.token_uses.reserved IS 'Taken before a call whose cost is not known yet. Without a settlement it stands: the call may have been made.';
 COMMENT ON COLUMN t_snapshot.token_uses.settles IS 'The reservation whose difference to the true cost `tokens` is here; once for each.';
+CREATE TABLE t_snapshot.work_items (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    uid text NOT NULL,
+    version_id text NOT NULL,
+    document_id text NOT NULL,
+    "position" bigint NOT NULL,
+    state text DEFAULT 'Queued'::text NOT NULL,
+    size bigint NOT NULL,
+    weight bigint NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    deliveries integer DEFAULT 0 NOT NULL,
+    stored integer DEFAULT 0 NOT NULL,
+    error_class text,
+    error_reason text,
+    error_message text,
+    replayed_by text,
+    enqueued_at timestamp with time zone DEFAULT now() NOT NULL,
+    settled_at timestamp with time zone,
+    CONSTRAINT work_items_size_check CHECK ((size >= 0)),
+    CONSTRAINT work_items_state_check CHECK ((state = ANY (ARRAY['Queued'::text, 'Done'::text, 'Skipped'::text, 'Failed'::text]))),
+    CONSTRAINT work_items_weight_check CHECK ((weight >= 0))
+);
+ALTER TABLE t_snapshot.work_items OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.work_items.uid IS 'UID of the IngestJob.';
+COMMENT ON COLUMN t_snapshot.work_items."position" IS 'Order within the run.';
+COMMENT ON COLUMN t_snapshot.work_items.size IS 'Bytes of the original.';
+COMMENT ON COLUMN t_snapshot.work_items.weight IS 'Its share in the progress of the run: estimated tokens, and a constant for each.';
+COMMENT ON COLUMN t_snapshot.work_items.attempts IS 'How often a passing error was met.';
+COMMENT ON COLUMN t_snapshot.work_items.deliveries IS 'How many workers in a row began it, stored nothing and were not heard of again.';
+COMMENT ON COLUMN t_snapshot.work_items.stored IS 'Checkpoint of its landing when the last worker began it.';
+COMMENT ON COLUMN t_snapshot.work_items.replayed_by IS 'Name of the IngestJob that takes up a dead letter.';
 ALTER TABLE ONLY dreamhub.chunks ATTACH PARTITION t_snapshot.chunks FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.document_versions ATTACH PARTITION t_snapshot.document_versions FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.documents ATTACH PARTITION t_snapshot.documents FOR VALUES IN ('snapshot');
@@ -1288,8 +1451,10 @@ ALTER TABLE ONLY dreamhub.job_admissions ATTACH PARTITION t_snapshot.job_admissi
 ALTER TABLE ONLY dreamhub.object_outbox ATTACH PARTITION t_snapshot.object_outbox FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.quota ATTACH PARTITION t_snapshot.quota FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.rekey_runs ATTACH PARTITION t_snapshot.rekey_runs FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.run_workers ATTACH PARTITION t_snapshot.run_workers FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.term_counts ATTACH PARTITION t_snapshot.term_counts FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.token_uses ATTACH PARTITION t_snapshot.token_uses FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.work_items ATTACH PARTITION t_snapshot.work_items FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.chunks
     ADD CONSTRAINT chunks_pkey PRIMARY KEY (landing, ordinal, tenant_id);
 ALTER TABLE ONLY dreamhub.document_versions
@@ -1300,6 +1465,10 @@ ALTER TABLE ONLY dreamhub.documents
     ADD CONSTRAINT documents_name_key_tenant_id_key UNIQUE (name_key, tenant_id);
 ALTER TABLE ONLY dreamhub.documents
     ADD CONSTRAINT documents_pkey PRIMARY KEY (id, tenant_id);
+ALTER TABLE ONLY dreamhub.fair_balances
+    ADD CONSTRAINT fair_balances_pkey PRIMARY KEY (tenant);
+ALTER TABLE ONLY dreamhub.fair_charges
+    ADD CONSTRAINT fair_charges_pkey PRIMARY KEY (uid);
 ALTER TABLE ONLY dreamhub.index_generations
     ADD CONSTRAINT index_generations_pkey PRIMARY KEY (generation, tenant_id);
 ALTER TABLE ONLY dreamhub.ingest_run_documents
@@ -1314,6 +1483,8 @@ ALTER TABLE ONLY dreamhub.quota
     ADD CONSTRAINT quota_pkey PRIMARY KEY (tenant_id);
 ALTER TABLE ONLY dreamhub.rekey_runs
     ADD CONSTRAINT rekey_runs_pkey PRIMARY KEY (key_id, tenant_id);
+ALTER TABLE ONLY dreamhub.run_workers
+    ADD CONSTRAINT run_workers_pkey PRIMARY KEY (uid, worker, tenant_id);
 ALTER TABLE ONLY dreamhub.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 ALTER TABLE ONLY dreamhub.tenant_owners
@@ -1322,6 +1493,8 @@ ALTER TABLE ONLY dreamhub.term_counts
     ADD CONSTRAINT term_counts_pkey PRIMARY KEY (term, tenant_id);
 ALTER TABLE ONLY dreamhub.token_uses
     ADD CONSTRAINT token_uses_pkey PRIMARY KEY (id, tenant_id);
+ALTER TABLE ONLY dreamhub.work_items
+    ADD CONSTRAINT work_items_pkey PRIMARY KEY (uid, version_id, tenant_id);
 ALTER TABLE ONLY t_snapshot.chunks
     ADD CONSTRAINT chunks_pkey PRIMARY KEY (landing, ordinal, tenant_id);
 ALTER TABLE ONLY t_snapshot.document_versions
@@ -1346,10 +1519,14 @@ ALTER TABLE ONLY t_snapshot.quota
     ADD CONSTRAINT quota_pkey PRIMARY KEY (tenant_id);
 ALTER TABLE ONLY t_snapshot.rekey_runs
     ADD CONSTRAINT rekey_runs_pkey PRIMARY KEY (key_id, tenant_id);
+ALTER TABLE ONLY t_snapshot.run_workers
+    ADD CONSTRAINT run_workers_pkey PRIMARY KEY (uid, worker, tenant_id);
 ALTER TABLE ONLY t_snapshot.term_counts
     ADD CONSTRAINT term_counts_pkey PRIMARY KEY (term, tenant_id);
 ALTER TABLE ONLY t_snapshot.token_uses
     ADD CONSTRAINT token_uses_pkey PRIMARY KEY (id, tenant_id);
+ALTER TABLE ONLY t_snapshot.work_items
+    ADD CONSTRAINT work_items_pkey PRIMARY KEY (uid, version_id, tenant_id);
 CREATE INDEX chunks_terms_idx ON ONLY dreamhub.chunks USING gin (terms) WITH (gin_pending_list_limit='1024');
 CREATE INDEX document_versions_landing_idx ON ONLY dreamhub.document_versions USING btree (landing) WHERE (landing IS NOT NULL);
 CREATE INDEX documents_tag_keys_idx ON ONLY dreamhub.documents USING gin (tag_keys);
@@ -1357,6 +1534,9 @@ CREATE UNIQUE INDEX index_generations_tenant_id_idx ON ONLY dreamhub.index_gener
 CREATE INDEX object_outbox_due_at_idx ON ONLY dreamhub.object_outbox USING btree (due_at);
 CREATE INDEX token_uses_day_idx ON ONLY dreamhub.token_uses USING brin (day);
 CREATE UNIQUE INDEX token_uses_settles_tenant_id_idx ON ONLY dreamhub.token_uses USING btree (settles, tenant_id) WHERE (settles IS NOT NULL);
+CREATE INDEX work_items_settled_at_uid_version_id_idx ON ONLY dreamhub.work_items USING btree (settled_at, uid, version_id) WHERE (state = 'Failed'::text);
+CREATE INDEX work_items_uid_position_idx ON ONLY dreamhub.work_items USING btree (uid, "position") WHERE (state = 'Queued'::text);
+CREATE INDEX work_items_uid_position_idx1 ON ONLY dreamhub.work_items USING btree (uid, "position") WHERE (error_reason IS NOT NULL);
 CREATE INDEX chunks_terms_idx ON t_snapshot.chunks USING gin (terms) WITH (gin_pending_list_limit='1024');
 CREATE INDEX document_versions_landing_idx ON t_snapshot.document_versions USING btree (landing) WHERE (landing IS NOT NULL);
 CREATE INDEX documents_tag_keys_idx ON t_snapshot.documents USING gin (tag_keys);
@@ -1364,6 +1544,9 @@ CREATE UNIQUE INDEX index_generations_tenant_id_idx ON t_snapshot.index_generati
 CREATE INDEX object_outbox_due_at_idx ON t_snapshot.object_outbox USING btree (due_at);
 CREATE INDEX token_uses_day_idx ON t_snapshot.token_uses USING brin (day);
 CREATE UNIQUE INDEX token_uses_settles_tenant_id_idx ON t_snapshot.token_uses USING btree (settles, tenant_id) WHERE (settles IS NOT NULL);
+CREATE INDEX work_items_settled_at_uid_version_id_idx ON t_snapshot.work_items USING btree (settled_at, uid, version_id) WHERE (state = 'Failed'::text);
+CREATE INDEX work_items_uid_position_idx ON t_snapshot.work_items USING btree (uid, "position") WHERE (state = 'Queued'::text);
+CREATE INDEX work_items_uid_position_idx1 ON t_snapshot.work_items USING btree (uid, "position") WHERE (error_reason IS NOT NULL);
 ALTER INDEX dreamhub.chunks_pkey ATTACH PARTITION t_snapshot.chunks_pkey;
 ALTER INDEX dreamhub.chunks_terms_idx ATTACH PARTITION t_snapshot.chunks_terms_idx;
 ALTER INDEX dreamhub.document_versions_document_id_number_tenant_id_key ATTACH PARTITION t_snapshot.document_versions_document_id_number_tenant_id_key;
@@ -1381,10 +1564,15 @@ ALTER INDEX dreamhub.object_outbox_due_at_idx ATTACH PARTITION t_snapshot.object
 ALTER INDEX dreamhub.object_outbox_pkey ATTACH PARTITION t_snapshot.object_outbox_pkey;
 ALTER INDEX dreamhub.quota_pkey ATTACH PARTITION t_snapshot.quota_pkey;
 ALTER INDEX dreamhub.rekey_runs_pkey ATTACH PARTITION t_snapshot.rekey_runs_pkey;
+ALTER INDEX dreamhub.run_workers_pkey ATTACH PARTITION t_snapshot.run_workers_pkey;
 ALTER INDEX dreamhub.term_counts_pkey ATTACH PARTITION t_snapshot.term_counts_pkey;
 ALTER INDEX dreamhub.token_uses_day_idx ATTACH PARTITION t_snapshot.token_uses_day_idx;
 ALTER INDEX dreamhub.token_uses_pkey ATTACH PARTITION t_snapshot.token_uses_pkey;
 ALTER INDEX dreamhub.token_uses_settles_tenant_id_idx ATTACH PARTITION t_snapshot.token_uses_settles_tenant_id_idx;
+ALTER INDEX dreamhub.work_items_pkey ATTACH PARTITION t_snapshot.work_items_pkey;
+ALTER INDEX dreamhub.work_items_settled_at_uid_version_id_idx ATTACH PARTITION t_snapshot.work_items_settled_at_uid_version_id_idx;
+ALTER INDEX dreamhub.work_items_uid_position_idx ATTACH PARTITION t_snapshot.work_items_uid_position_idx;
+ALTER INDEX dreamhub.work_items_uid_position_idx1 ATTACH PARTITION t_snapshot.work_items_uid_position_idx1;
 CREATE TRIGGER quota_delete AFTER DELETE ON t_snapshot.chunks REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.count_rows('chunks');
 CREATE TRIGGER quota_delete AFTER DELETE ON t_snapshot.document_versions REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.count_storage();
 CREATE TRIGGER quota_delete AFTER DELETE ON t_snapshot.documents REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION dreamhub.count_rows('documents');
@@ -1401,6 +1589,10 @@ ALTER TABLE ONLY t_snapshot.document_versions
     ADD CONSTRAINT document_versions_document_fkey FOREIGN KEY (document_id, tenant_id) REFERENCES t_snapshot.documents(id, tenant_id);
 ALTER TABLE ONLY t_snapshot.ingest_run_documents
     ADD CONSTRAINT ingest_run_documents_run_fkey FOREIGN KEY (uid, tenant_id) REFERENCES t_snapshot.ingest_runs(uid, tenant_id) ON DELETE CASCADE;
+ALTER TABLE ONLY t_snapshot.run_workers
+    ADD CONSTRAINT run_workers_run_fkey FOREIGN KEY (uid, tenant_id) REFERENCES t_snapshot.ingest_runs(uid, tenant_id) ON DELETE CASCADE;
+ALTER TABLE ONLY t_snapshot.work_items
+    ADD CONSTRAINT work_items_run_fkey FOREIGN KEY (uid, tenant_id) REFERENCES t_snapshot.ingest_runs(uid, tenant_id) ON DELETE CASCADE;
 ALTER TABLE dreamhub.chunks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.document_versions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.documents ENABLE ROW LEVEL SECURITY;
@@ -1411,6 +1603,7 @@ ALTER TABLE dreamhub.job_admissions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.object_outbox ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.quota ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.rekey_runs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.run_workers ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON dreamhub.chunks USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.document_versions USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.documents USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
@@ -1421,10 +1614,13 @@ CREATE POLICY tenant ON dreamhub.job_admissions USING ((tenant_id = NULLIF(curre
 CREATE POLICY tenant ON dreamhub.object_outbox USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.quota USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.rekey_runs USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.run_workers USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.term_counts USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.token_uses USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.work_items USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 ALTER TABLE dreamhub.term_counts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.token_uses ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.work_items ENABLE ROW LEVEL SECURITY;
 GRANT USAGE ON SCHEMA dreamhub TO dreamhub_api;
 GRANT USAGE ON SCHEMA dreamhub TO dreamhub_operator;
 GRANT USAGE ON SCHEMA t_snapshot TO t_snapshot;
@@ -1485,6 +1681,8 @@ REVOKE ALL ON FUNCTION dreamhub.tenant_owner(tenant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.tenant_owner(tenant text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.tenant_tables() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.use_quota(schema_name text, quota text, change bigint, creates boolean) FROM PUBLIC;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE dreamhub.fair_balances TO dreamhub_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE dreamhub.fair_charges TO dreamhub_operator;
 GRANT SELECT ON TABLE dreamhub.schema_migrations TO dreamhub_api;
 GRANT SELECT ON TABLE dreamhub.schema_migrations TO dreamhub_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.chunks TO t_snapshot;
@@ -1505,6 +1703,7 @@ GRANT SELECT ON TABLE t_snapshot.quota TO t_snapshot;
 GRANT SELECT ON TABLE t_snapshot.quota TO dreamhub_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.rekey_runs TO t_snapshot;
 GRANT SELECT ON TABLE t_snapshot.rekey_runs TO dreamhub_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.run_workers TO t_snapshot;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.term_counts TO t_snapshot;
 GRANT SELECT ON TABLE t_snapshot.token_uses TO t_snapshot;
 GRANT INSERT(id) ON TABLE t_snapshot.token_uses TO t_snapshot;
@@ -1514,3 +1713,4 @@ GRANT INSERT(tokens) ON TABLE t_snapshot.token_uses TO t_snapshot;
 GRANT INSERT(job) ON TABLE t_snapshot.token_uses TO t_snapshot;
 GRANT INSERT(reserved) ON TABLE t_snapshot.token_uses TO t_snapshot;
 GRANT INSERT(settles) ON TABLE t_snapshot.token_uses TO t_snapshot;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.work_items TO t_snapshot;
