@@ -121,6 +121,14 @@ class Network(Values):
     ports: Annotated[list[Port], Field(min_length=1)]
 
 
+class Sources(Values):
+    private_networks: list[Network]
+
+
+class JobTokens(Values):
+    existing_secret: str
+
+
 class Models(Values):
     available: Annotated[list[ModelSettings], Field(min_length=1)]
     api_keys_secret: str
@@ -230,6 +238,8 @@ class ChartValues(Values):
     worker: Worker
     dns: Dns
     models: Models
+    sources: Sources
+    job_tokens: JobTokens
     migration: Migration
     postgres: Postgres
     redis: Redis

@@ -2,6 +2,7 @@
 
 import math
 import random
+import secrets
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -77,6 +78,7 @@ async def _write_settings(environment: Environment, cluster: Cluster, folder: Pa
         "redis-url": stores.redis.url(),
         "access-key": stores.s3.access_key,
         "secret-key": stores.s3.secret_key,
+        "current": secrets.token_hex(32),
     }
     for file, value in files.items():
         (folder / file).write_text(value)
@@ -86,6 +88,7 @@ async def _write_settings(environment: Environment, cluster: Cluster, folder: Pa
         s3_endpoint=stores.s3.endpoint,
         s3_bucket=stores.s3.bucket,
         s3_credentials_dir=folder,
+        job_token_keys_dir=folder,
         upload_limit_bytes=1_000_000,
         kubeconfig=await cluster.write_kubeconfig(folder),
     )

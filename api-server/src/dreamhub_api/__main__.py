@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from dreamhub.telemetry import configure_logging
-from dreamhub_api.app import create_app
+from dreamhub_api.app import create_app, serve_workers
 from dreamhub_api.context import open_services
 from dreamhub_api.settings import Settings
 
@@ -19,8 +19,10 @@ def main() -> None:
         missing = "; ".join(f"DREAMHUB_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors())
         sys.exit(f"the server cannot start: {missing}")
     configure_logging("api-server", settings.log_level)
+    app = create_app(partial(open_services, settings))
+    serve_workers(app, settings.listen_host, settings.internal_port)
     web.run_app(
-        create_app(partial(open_services, settings)),
+        app,
         host=settings.listen_host,
         port=settings.listen_port,
         shutdown_timeout=settings.shutdown_seconds,

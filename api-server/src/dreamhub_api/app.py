@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from dreamhub_api.dispatch import API_PREFIX, MAX_JSON_BYTES, SERVICES, bind
-from dreamhub_api.handlers import operations
+from dreamhub_api.handlers import links, operations
 from dreamhub_api.middleware import observe
 from dreamhub_api.openapi import build_document
 from dreamhub_api.routes import ROUTES
@@ -37,3 +37,26 @@ def create_app(open_services: OpenServices) -> web.Application:
     app.router.add_get("/readyz", operations.readyz)
     app.router.add_get("/metrics", operations.metrics)
     return app
+
+
+def serve_workers(app: web.Application, host: str, port: int) -> None:
+    """Answer workers, too: on a port of its own, so that nothing which leads to the API leads there."""
+
+    async def serve(app: web.Application) -> AsyncIterator[None]:
+        runner = web.AppRunner(_create_internal(app[SERVICES]), access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+            yield
+        finally:
+            await runner.cleanup()
+
+    app.cleanup_ctx.append(serve)
+
+
+def _create_internal(services: Services) -> web.Application:
+    internal = web.Application(middlewares=[observe], client_max_size=MAX_JSON_BYTES)
+    internal[SERVICES] = services
+    internal.router.add_post("/internal/v1/links", links.sign_links)
+    internal.router.add_post("/internal/v1/imports", links.list_imports)
+    return internal

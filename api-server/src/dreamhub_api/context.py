@@ -38,6 +38,7 @@ from dreamhub_api.services.bundle import Services
 from dreamhub_api.services.documents import DocumentsService
 from dreamhub_api.services.idempotency import IdempotencyService
 from dreamhub_api.services.ingest_jobs import IngestJobsService
+from dreamhub_api.services.links import LinksService
 from dreamhub_api.services.models import Models
 from dreamhub_api.services.originals import OriginalsService
 from dreamhub_api.services.readiness import cache_check, redis_check, schema_check
@@ -115,6 +116,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         tickets=TicketService(stores.redis),
         usage=UsageService(sessions, lambda namespace: caches.jobs.namespace(namespace).values()),
         idempotency=IdempotencyService(stores.redis),
+        links=LinksService(sessions, stores.objects, settings.read_job_token_keys, time.time),
         sessions=sessions,
         hub=hub,
         metrics=metrics,

@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dreamhub import names
-from dreamhub.secret_files import read_together
+from dreamhub.secret_files import read_together, read_token_keys
 from dreamhub.storage.objects import ObjectKeys
 
 MEBIBYTE = 1024 * 1024
@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     listen_host: str = "0.0.0.0"  # noqa: S104 - a pod's own network namespace
     listen_port: int = Field(default=8080, ge=0, le=65535)
+    internal_port: int = Field(default=8081, ge=0, le=65535)
+    """Where workers ask for links."""
+    job_token_keys_dir: Path
+    """Holds the file `current` and, while keys are rotated, `previous`: they sign workers' tokens for links."""
     upload_limit_bytes: int = Field(default=100 * MEBIBYTE, ge=1)
     shutdown_seconds: float = Field(default=20.0, ge=0)
     """How long running requests may finish after SIGTERM."""
@@ -51,6 +55,10 @@ class Settings(BaseSettings):
 
     kubeconfig: Path | None = None
     """For a server outside a cluster; inside, the pod's own service account is used."""
+
+    def read_job_token_keys(self) -> tuple[bytes, ...]:
+        """As they are now. Raises InvalidInputError."""
+        return read_token_keys(self.job_token_keys_dir)
 
     def read_s3_keys(self) -> ObjectKeys:
         """As they are now."""

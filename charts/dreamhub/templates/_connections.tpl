@@ -55,6 +55,10 @@ so nothing else in the chart asks which of the two it is.
 {{- end }}
 {{- end }}
 
+{{- define "dreamhub.jobTokens.secret" -}}
+{{- .Values.jobTokens.existingSecret | default (printf "%s-job-tokens" (include "dreamhub.fullname" .)) }}
+{{- end }}
+
 {{/* (dict "root" $ "login" "api"): the files database-url and redis-url of one login. */}}
 {{- define "dreamhub.connectionsVolume" -}}
 - name: connections
@@ -72,6 +76,10 @@ so nothing else in the chart asks which of the two it is.
     secretName: {{ include "dreamhub.s3.secret" .root }}
     defaultMode: 0440
     items: [{key: access-key, path: access-key}, {key: secret-key, path: secret-key}]
+- name: job-tokens
+  secret:
+    secretName: {{ include "dreamhub.jobTokens.secret" .root }}
+    defaultMode: 0440
 - name: models
   configMap:
     name: {{ include "dreamhub.fullname" .root }}-models
@@ -88,6 +96,7 @@ so nothing else in the chart asks which of the two it is.
 {{- define "dreamhub.connectionsMounts" -}}
 - {name: connections, mountPath: /var/run/dreamhub/connections, readOnly: true}
 - {name: s3, mountPath: /var/run/dreamhub/s3, readOnly: true}
+- {name: job-tokens, mountPath: /var/run/dreamhub/job-tokens, readOnly: true}
 - {name: models, mountPath: /etc/dreamhub, readOnly: true}
 {{- if .Values.models.apiKeysSecret }}
 - {name: model-keys, mountPath: /var/run/dreamhub/model-keys, readOnly: true}
@@ -115,6 +124,8 @@ so nothing else in the chart asks which of the two it is.
   value: {{ .Values.s3.external.region | quote }}
 - name: DREAMHUB_S3_CREDENTIALS_DIR
   value: /var/run/dreamhub/s3
+- name: DREAMHUB_JOB_TOKEN_KEYS_DIR
+  value: /var/run/dreamhub/job-tokens
 - name: DREAMHUB_MODELS_FILE
   value: /etc/dreamhub/models.yaml
 {{- end }}

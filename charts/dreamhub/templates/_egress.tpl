@@ -10,5 +10,7 @@
 {{- $rules = concat $rules $values.external.egress }}
 {{- end }}
 {{- end }}
+{{- $api := include "dreamhub.selector" (dict "root" $ "component" "api-server") | fromYaml }}
+{{- $rules = append $rules (dict "namespace" $.Release.Namespace "podSelector" $api "ports" (list 8081)) }}
 {{- concat $rules .Values.models.egress | toJson }}
 {{- end }}

@@ -42,6 +42,10 @@ every template, and every checksum, sees the same.
 {{- end }}
 {{- end }}
 
+{{- define "dreamhub.jobTokens.data" -}}
+current: {{ include "dreamhub.password" (dict "root" . "secret" (include "dreamhub.jobTokens.secret" .) "key" "current") | quote }}
+{{- end }}
+
 {{/*
 (dict "root" $ "component" "postgres"): what an embedded server must be restarted for, since it reads its logins when it
 starts. A Secret of yours is looked up; it counts from the next upgrade on, or from a restart by hand.

@@ -93,9 +93,34 @@ def progress_key(tenant: str, ingest_job_uid: str) -> str:
     return f"{redis_prefix(tenant)}job:{ingest_job_uid}"
 
 
+def work_key(tenant: str, ingest_job_uid: str) -> str:
+    """The stream that hands out a job's documents to its workers."""
+    return f"{redis_prefix(tenant)}work:{ingest_job_uid}"
+
+
+def calls_key(tenant: str, model: str) -> str:
+    """What a tenant's processes count of their calls to a model's provider, and the bucket that they take turns from."""
+    return f"{redis_prefix(tenant)}model:{model}"
+
+
+def budget_prefix(tenant: str) -> str:
+    """Of keys that the tenant's user reads and cannot write: outside of its own prefix, and on the same slot."""
+    return f"dh:budget:{{{tenant}}}:"
+
+
+def budget_key(tenant: str, model: str) -> str:
+    """The tenant's present share of a model's budget, as the operator has divided it."""
+    return f"{budget_prefix(tenant)}{model}"
+
+
 def object_key(tenant: str, version_id: str) -> str:
     """Where the original bytes of a document version lie in the bucket. Carries no file name."""
     return f"tenants/{tenant}/versions/{version_id}"
+
+
+def import_folder(tenant: str) -> str:
+    """Below it lie the objects that `spec.source.s3` reads: put there by whoever holds the bucket's keys."""
+    return f"tenants/{tenant}/import/"
 
 
 def job_name(ingest_job_uid: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from dreamhub.domain.job_token import check_keys
 from dreamhub.errors import InvalidInputError
 
 LOOK_SECONDS = 2.0
@@ -54,6 +55,15 @@ def read_together(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
         if place.exists():
             raise
     return tuple(read_secret(folder / name) for name in names)  # the folder was replaced between the two steps
+
+
+def read_token_keys(folder: Path) -> tuple[bytes, ...]:
+    """The keys of job tokens: `current`, which signs, and `previous`, which is believed as well where it is there.
+
+    Raises InvalidInputError.
+    """
+    rotating = (folder / "previous").exists()
+    return check_keys(read_together(folder, ("current", "previous") if rotating else ("current",)))
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dreamhub.names import SYSTEM_NAMESPACE
-from dreamhub.secret_files import read_together
+from dreamhub.secret_files import read_together, read_token_keys
 from dreamhub.storage.objects import ObjectKeys
 from dreamhub_operator.isolation.settings import Isolation
 from dreamhub_operator.rotation.settings import Rotation
@@ -31,6 +31,15 @@ class EgressRule(BaseModel):
         if (self.cidr is None) == (self.namespace is None):
             raise ValueError("an egress rule needs either cidr, or namespace with podSelector")
         return self
+
+
+class PrivateNetwork(BaseModel):
+    """Addresses that are not global and that every tenant's sources may reach."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cidr: IPvAnyNetwork
+    ports: tuple[Port, ...] = Field(min_length=1)
 
 
 class Dns(BaseModel):
@@ -82,6 +91,13 @@ class Settings(BaseSettings):
     s3_credentials_dir: Path
     models_file: Path | None = None
 
+    job_token_keys_dir: Path
+    """Holds the file `current` and, while keys are rotated, `previous`: they sign workers' tokens for links."""
+    links_url: str
+    """Where workers ask the API server for links, such as `http://dreamhub-api-internal:8081`."""
+    private_networks: tuple[PrivateNetwork, ...] = ()
+    """What sources may reach although it is not global."""
+
     tenant_database_address: str
     """host:port/database as workers reach it."""
     tenant_redis_address: str
@@ -129,6 +145,10 @@ class Settings(BaseSettings):
                 "rotation.overlap must not be shorter than the deadline of jobs: workers keep their logins"
             )
         return self
+
+    def read_job_token_keys(self) -> tuple[bytes, ...]:
+        """As they are now. Raises InvalidInputError."""
+        return read_token_keys(self.job_token_keys_dir)
 
     def read_s3_keys(self) -> ObjectKeys:
         """As they are now. Raises InvalidInputError."""

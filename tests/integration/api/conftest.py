@@ -18,6 +18,7 @@ from tests.integration.servers import RedisServer
 
 CRDS = Path(__file__).parents[3] / "crds"
 UPLOAD_LIMIT = 1_000_000
+JOB_TOKEN_KEY = "a key for the tokens of all workers"
 
 MakeTenant = Callable[[], Awaitable[Tenant]]
 
@@ -58,6 +59,7 @@ async def settings(
             "redis-url": redis_server.url(),
             "access-key": s3_settings.access_key,
             "secret-key": s3_settings.secret_key,
+            "current": JOB_TOKEN_KEY,
         }
         for file, value in files.items():
             (folder / file).write_text(value)
@@ -67,6 +69,7 @@ async def settings(
             s3_endpoint=s3_settings.endpoint,
             s3_bucket=s3_settings.bucket,
             s3_credentials_dir=folder,
+            job_token_keys_dir=folder,
             upload_limit_bytes=UPLOAD_LIMIT,
             kubeconfig=await cluster.write_kubeconfig(folder),
         )

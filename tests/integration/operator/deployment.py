@@ -139,6 +139,7 @@ def build_environment(token: str, plane: ControlPlane, stores: Stores, folder: P
         "redis-url": stores.redis.url(),
         "access-key": stores.s3.access_key,
         "secret-key": stores.s3.secret_key,
+        "current": "a key for the tokens of all workers",
         "kubeconfig": yaml.safe_dump(config),
     }
     for name, text in files.items():
@@ -155,6 +156,8 @@ def build_environment(token: str, plane: ControlPlane, stores: Stores, folder: P
         "DREAMHUB_S3_BUCKET": stores.s3.bucket,
         "DREAMHUB_S3_REGION": stores.s3.region,
         "DREAMHUB_S3_CREDENTIALS_DIR": str(folder),
+        "DREAMHUB_JOB_TOKEN_KEYS_DIR": str(folder),
+        "DREAMHUB_LINKS_URL": "http://dreamhub-api-internal:8081",
         "DREAMHUB_TENANT_DATABASE_ADDRESS": f"127.0.0.1:{stores.database.server.port}/dreamhub",
         "DREAMHUB_TENANT_REDIS_ADDRESS": f"127.0.0.1:{stores.redis.port}",
         "DREAMHUB_EGRESS": json.dumps(egress),

@@ -106,9 +106,39 @@ def test_the_operator_reads_what_the_chart_writes(render: Render) -> None:
         ("dreamhub-system", (5432,)),
         ("dreamhub-system", (6379,)),
         ("dreamhub-system", (8333,)),
+        ("dreamhub-system", (8081,)),
     ]
     assert env["DREAMHUB_WORKER_IMAGE"].startswith("dreamhub/worker:")
     assert env["DREAMHUB_TENANT_DATABASE_ADDRESS"] == "dreamhub-postgres.dreamhub-system.svc:5432/dreamhub"
+
+
+def test_workers_reach_the_api_server_where_it_gives_links_and_nobody_else_does(render: Render) -> None:
+    objects = render("high-availability.yaml")
+    service = objects["Service", "dreamhub-api-internal"]["spec"]
+    assert service["type"] == "ClusterIP"
+    assert env_of(objects, "dreamhub-operator")["DREAMHUB_LINKS_URL"] == (
+        f"http://dreamhub-api-internal.dreamhub-system.svc:{service['ports'][0]['port']}"
+    )
+    rules = objects["NetworkPolicy", "dreamhub-api-server"]["spec"]["ingress"]
+    [internal] = [rule for rule in rules if rule["ports"] == [{"port": "internal", "protocol": "TCP"}]]
+    assert internal["from"] == [
+        {
+            "namespaceSelector": {"matchExpressions": [{"key": "dreamhub.dev/tenant", "operator": "Exists"}]},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/component": "worker"}},
+        }
+    ]
+    [path] = objects["Ingress", "dreamhub-api-server"]["spec"]["rules"][0]["http"]["paths"]
+    assert path["backend"]["service"]["name"] == "dreamhub-api"
+
+
+def test_both_services_have_the_same_key_for_job_tokens(render: Render) -> None:
+    objects = render()
+    assert len(objects["Secret", "dreamhub-job-tokens"]["stringData"]["current"]) == 32
+    for deployment in SERVICES:
+        volumes = objects["Deployment", deployment]["spec"]["template"]["spec"]["volumes"]
+        [volume] = [volume for volume in volumes if volume["name"] == "job-tokens"]
+        assert volume["secret"]["secretName"] == "dreamhub-job-tokens"
+        assert env_of(objects, deployment)["DREAMHUB_JOB_TOKEN_KEYS_DIR"] == "/var/run/dreamhub/job-tokens"
 
 
 def test_external_servers_replace_embedded_ones(render: Render) -> None:
@@ -116,7 +146,8 @@ def test_external_servers_replace_embedded_ones(render: Render) -> None:
     assert not [name for kind, name in objects if kind in {"StatefulSet", "Secret"}]
     env = env_of(objects, "dreamhub-operator")
     assert env["DREAMHUB_TENANT_REDIS_ADDRESS"] == "redis.example.com:6379"
-    cidrs = [str(EgressRule.model_validate(rule).cidr) for rule in json.loads(env["DREAMHUB_EGRESS"])]
+    rules = [EgressRule.model_validate(rule) for rule in json.loads(env["DREAMHUB_EGRESS"])]
+    cidrs = [str(rule.cidr) for rule in rules if rule.namespace is None]
     assert cidrs == ["10.1.2.0/24", "10.1.3.0/24", "0.0.0.0/0", "0.0.0.0/0"]
     assert env_of(objects, "dreamhub-api-server")["DREAMHUB_S3_ENDPOINT"].startswith("https://s3.eu-central-1")
 
@@ -221,7 +252,7 @@ def test_secrets_from_outside_replace_generated_ones(render: Render) -> None:
             for source in (volume, *volume.get("projected", {}).get("sources", ())):
                 if secret := source.get("secret"):
                     mounted.add(secret.get("secretName") or secret["name"])
-    assert mounted == {"own-postgres", "own-redis", "own-s3", "own-model-keys"}
+    assert mounted == {"own-postgres", "own-redis", "own-s3", "own-model-keys", "own-job-tokens"}
 
 
 def test_a_changed_secret_restarts_the_embedded_servers_and_no_service(render: Render) -> None:

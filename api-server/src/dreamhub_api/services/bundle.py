@@ -11,6 +11,7 @@ from dreamhub_api.services.answers import AnswerService
 from dreamhub_api.services.documents import DocumentsService
 from dreamhub_api.services.idempotency import IdempotencyService
 from dreamhub_api.services.ingest_jobs import IngestJobsService
+from dreamhub_api.services.links import LinksService
 from dreamhub_api.services.readiness import Check
 from dreamhub_api.services.search import SearchService
 from dreamhub_api.services.sessions import Sessions
@@ -30,6 +31,7 @@ class Services:
     tickets: TicketService
     usage: UsageService
     idempotency: IdempotencyService
+    links: LinksService
     sessions: Sessions
     hub: Hub
     metrics: Metrics

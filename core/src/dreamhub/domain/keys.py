@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from dreamhub.errors import BugError, InvalidInputError, UnavailableError
 
-Purpose = Literal["name", "tag", "content", "term"]
+Purpose = Literal["name", "tag", "content", "term", "source", "item"]
 
 _BYTES = 32
 _NONCE = 12

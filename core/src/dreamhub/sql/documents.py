@@ -20,7 +20,7 @@ _INDEX = load_queries("index")
 
 T = TypeVar("T")
 VersionState = Literal["uploaded", "landing", "active", "failed"]
-Source = Literal["upload", "inline"]
+Source = Literal["upload", "inline", "s3", "web", "mail", "calendar", "plugin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class NewUpload:
     source: Source = "upload"
     announced: bool = False
     """The bytes were announced in the outbox: they count only while the announcement stands."""
+    item_key: bytes | None = None
+    """Of an item upstream: the document is found again by it, and not by its name, which need not be unique."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +132,13 @@ async def register_upload(conn: Connection, keys: DataKeys, upload: NewUpload) -
 async def _create_document(conn: Connection, keys: DataKeys, upload: NewUpload) -> bool:
     """Whether the name was new. A concurrent upload of the same name is waited for."""
     meta = seal_meta(keys, upload.document_id, Meta(upload.name, upload.tags))
-    name_key, tag_keys = blind_name(keys, upload.name), blind_tags(keys, upload.tags)
+    name_key, tag_keys = _name_key(keys, upload), blind_tags(keys, upload.tags)
     created = await conn.fetchval(_SQL["create_document"], upload.document_id, meta, name_key, tag_keys, upload.source)
     return created is not None
 
 
 async def _add_version(conn: Connection, keys: DataKeys, upload: NewUpload) -> UploadOutcome:
-    document = await conn.fetchrow(_SQL["lock_document_by_name"], blind_name(keys, upload.name))
+    document = await conn.fetchrow(_SQL["lock_document_by_name"], _name_key(keys, upload))
     if document is None:
         raise NotFoundError("the document was deleted while this upload was registered; upload it again")
     latest = await conn.fetchrow(_SQL["fetch_latest_version"], document["id"])
@@ -156,6 +158,10 @@ async def _create_version(conn: Connection, keys: DataKeys, upload: NewUpload, d
     await conn.execute(
         _SQL["create_version"], upload.version_id, document_id, number, upload.media_type, content_key, upload.size
     )
+
+
+def _name_key(keys: DataKeys, upload: NewUpload) -> bytes:
+    return blind_name(keys, upload.name) if upload.item_key is None else upload.item_key
 
 
 def _content_key(keys: DataKeys, upload: NewUpload) -> bytes:

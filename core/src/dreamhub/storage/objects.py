@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.client import HTTPConnection, HTTPSConnection
 from urllib.parse import urlsplit
 
@@ -43,6 +43,14 @@ class ObjectStoreSettings:
     @property
     def keys(self) -> ObjectKeys:
         return ObjectKeys(self.access_key, self.secret_key)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    key: str
+    size: int
+    etag: str
+    modified: datetime
 
 
 @contextmanager
@@ -164,6 +172,17 @@ class ObjectStore:
                 await obstore.delete_async(self._store, keys)
                 deleted += len(keys)
         return deleted
+
+    async def list_page(self, prefix: str, after: str | None, limit: int) -> tuple[StoredObject, ...]:
+        """The next objects in order of their keys, `prefix` being a folder: whole parts of a path."""
+        with _translate_failures():
+            listing = obstore.list(self._store, prefix=prefix, offset=after, chunk_size=limit)
+            async for found in listing:
+                return tuple(
+                    StoredObject(item["path"], item["size"], (item["e_tag"] or "").strip('"'), item["last_modified"])
+                    for item in found
+                )
+        return ()
 
     async def presign_get(self, key: str, expires_seconds: int) -> str:
         return await obstore.sign_async(self._store, "GET", key, timedelta(seconds=expires_seconds))
