@@ -43,6 +43,8 @@ TABLES = (
     "quota",
     "token_uses",
     "job_admissions",
+    "work_items",
+    "run_workers",
 )
 """Every table of `dreamhub.tenant_tables()`: a table that is not here, or that `plant` leaves empty, fails a test."""
 
@@ -50,6 +52,9 @@ _ROWS = {
     "object_outbox": "INSERT INTO object_outbox (version_id, doomed, due_at) VALUES ($1, false, '2100-01-01')",
     "rekey_runs": "INSERT INTO rekey_runs (key_id, total) VALUES ($1, 1)",
     "token_uses": "INSERT INTO token_uses (model, purpose, tokens) VALUES ($1, 'search', 7)",
+    "work_items": "INSERT INTO work_items (uid, version_id, document_id, position, size, weight) "
+    "SELECT uid, $1, 'doc', 1, 0, 0 FROM ingest_runs",
+    "run_workers": "INSERT INTO run_workers (uid, worker, holder) SELECT uid, 1, $1 FROM ingest_runs",
 }
 """Tables that a healthy tenant has no row in most of the time: written by hand, with the version's id in it."""
 

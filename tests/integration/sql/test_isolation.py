@@ -23,6 +23,8 @@ TABLES = (
     "quota",
     "token_uses",
     "job_admissions",
+    "work_items",
+    "run_workers",
 )
 OPERATOR_READS = {
     "documents",
