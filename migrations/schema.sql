@@ -782,7 +782,7 @@ COMMENT ON FUNCTION dreamhub.tenant_owner(tenant text) IS 'UID of the Tenant tha
 CREATE FUNCTION dreamhub.tenant_tables() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    RETURN ARRAY['documents'::text, 'document_versions'::text, 'chunks'::text, 'index_generations'::text, 'term_counts'::text, 'ingest_runs'::text, 'ingest_run_documents'::text, 'object_outbox'::text, 'rekey_runs'::text, 'quota'::text, 'token_uses'::text, 'job_admissions'::text, 'work_items'::text, 'run_workers'::text];
+    RETURN ARRAY['documents'::text, 'document_versions'::text, 'chunks'::text, 'index_generations'::text, 'term_counts'::text, 'ingest_runs'::text, 'ingest_run_documents'::text, 'object_outbox'::text, 'rekey_runs'::text, 'quota'::text, 'token_uses'::text, 'job_admissions'::text, 'work_items'::text, 'run_workers'::text, 'source_checkpoints'::text, 'source_items'::text];
 ALTER FUNCTION dreamhub.tenant_tables() OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.tenant_tables() IS 'The parents, in the order in which a tenant''s partitions are made.';
 CREATE FUNCTION dreamhub.use_quota(schema_name text, quota text, change bigint, creates boolean) RETURNS void
@@ -889,7 +889,7 @@ CREATE TABLE dreamhub.documents (
     active_version text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT documents_source_check CHECK ((source = ANY (ARRAY['upload'::text, 'inline'::text])))
+    CONSTRAINT documents_source_check CHECK ((source = ANY (ARRAY['upload'::text, 'inline'::text, 's3'::text, 'web'::text, 'mail'::text, 'calendar'::text, 'plugin'::text])))
 )
 PARTITION BY LIST (tenant_id);
 ALTER TABLE ONLY dreamhub.documents FORCE ROW LEVEL SECURITY;
@@ -1088,6 +1088,44 @@ CREATE TABLE dreamhub.schema_migrations (
     CONSTRAINT schema_migrations_kind_check CHECK ((kind = ANY (ARRAY['expand'::text, 'contract'::text])))
 );
 ALTER TABLE dreamhub.schema_migrations OWNER TO dreamhub_owner;
+CREATE TABLE dreamhub.source_checkpoints (
+    tenant_id text NOT NULL,
+    source_key bytea NOT NULL,
+    kind text NOT NULL,
+    round bigint DEFAULT 1 NOT NULL,
+    state_ct bytea,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT source_checkpoints_kind_check CHECK ((kind = ANY (ARRAY['s3'::text, 'web'::text, 'mail'::text, 'calendar'::text, 'plugin'::text]))),
+    CONSTRAINT source_checkpoints_round_check CHECK ((round > 0)),
+    CONSTRAINT source_checkpoints_source_key_check CHECK ((octet_length(source_key) = 16))
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.source_checkpoints FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.source_checkpoints OWNER TO dreamhub_owner;
+COMMENT ON TABLE dreamhub.source_checkpoints IS 'One row for each source upstream: where its next reading starts.';
+COMMENT ON COLUMN dreamhub.source_checkpoints.source_key IS 'Keyed hash of what makes it the same source in another IngestJob.';
+COMMENT ON COLUMN dreamhub.source_checkpoints.round IS 'Counts complete readings. At the end of one, items that were last seen in an earlier round are gone upstream.';
+COMMENT ON COLUMN dreamhub.source_checkpoints.state_ct IS 'The reader''s own state, encrypted. NULL: from the beginning.';
+CREATE TABLE dreamhub.source_items (
+    tenant_id text NOT NULL,
+    source_key bytea NOT NULL,
+    item_key bytea NOT NULL,
+    revision_ct bytea NOT NULL,
+    document_id text NOT NULL,
+    round bigint NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT source_items_document_id_check CHECK ((document_id ~ '^doc_[0-9a-f]{32}$'::text)),
+    CONSTRAINT source_items_item_key_check CHECK ((octet_length(item_key) = 16)),
+    CONSTRAINT source_items_round_check CHECK ((round > 0)),
+    CONSTRAINT source_items_source_key_check CHECK ((octet_length(source_key) = 16))
+)
+PARTITION BY LIST (tenant_id);
+ALTER TABLE ONLY dreamhub.source_items FORCE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.source_items OWNER TO dreamhub_owner;
+COMMENT ON TABLE dreamhub.source_items IS 'Items upstream that are documents here.';
+COMMENT ON COLUMN dreamhub.source_items.item_key IS 'Keyed hash of what upstream calls the item.';
+COMMENT ON COLUMN dreamhub.source_items.revision_ct IS 'What upstream said of its state when it was taken in, encrypted.';
+COMMENT ON COLUMN dreamhub.source_items.round IS 'The round of the source in which it was last seen.';
 CREATE TABLE dreamhub.tenant_owners (
     tenant text NOT NULL,
     owner text NOT NULL,
@@ -1241,7 +1279,7 @@ CREATE TABLE t_snapshot.documents (
     active_version text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT documents_source_check CHECK ((source = ANY (ARRAY['upload'::text, 'inline'::text])))
+    CONSTRAINT documents_source_check CHECK ((source = ANY (ARRAY['upload'::text, 'inline'::text, 's3'::text, 'web'::text, 'mail'::text, 'calendar'::text, 'plugin'::text])))
 );
 ALTER TABLE t_snapshot.documents OWNER TO dreamhub_owner;
 COMMENT ON COLUMN t_snapshot.documents.meta_ct IS 'Name and tags, encrypted; the document id is the associated data.';
@@ -1382,6 +1420,38 @@ COMMENT ON COLUMN t_snapshot.run_workers.done IS 'Items that it settled, in all 
 COMMENT ON COLUMN t_snapshot.run_workers.weight IS 'Of the items that it settled.';
 COMMENT ON COLUMN t_snapshot.run_workers.report IS 'What it does now: stage, figures, rates; never content.';
 COMMENT ON COLUMN t_snapshot.run_workers.updated_at IS 'Its heartbeat: what it holds is its own while it is heard of.';
+CREATE TABLE t_snapshot.source_checkpoints (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    source_key bytea NOT NULL,
+    kind text NOT NULL,
+    round bigint DEFAULT 1 NOT NULL,
+    state_ct bytea,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT source_checkpoints_kind_check CHECK ((kind = ANY (ARRAY['s3'::text, 'web'::text, 'mail'::text, 'calendar'::text, 'plugin'::text]))),
+    CONSTRAINT source_checkpoints_round_check CHECK ((round > 0)),
+    CONSTRAINT source_checkpoints_source_key_check CHECK ((octet_length(source_key) = 16))
+);
+ALTER TABLE t_snapshot.source_checkpoints OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.source_checkpoints.source_key IS 'Keyed hash of what makes it the same source in another IngestJob.';
+COMMENT ON COLUMN t_snapshot.source_checkpoints.round IS 'Counts complete readings. At the end of one, items that were last seen in an earlier round are gone upstream.';
+COMMENT ON COLUMN t_snapshot.source_checkpoints.state_ct IS 'The reader''s own state, encrypted. NULL: from the beginning.';
+CREATE TABLE t_snapshot.source_items (
+    tenant_id text DEFAULT 'snapshot'::text NOT NULL,
+    source_key bytea NOT NULL,
+    item_key bytea NOT NULL,
+    revision_ct bytea NOT NULL,
+    document_id text NOT NULL,
+    round bigint NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT source_items_document_id_check CHECK ((document_id ~ '^doc_[0-9a-f]{32}$'::text)),
+    CONSTRAINT source_items_item_key_check CHECK ((octet_length(item_key) = 16)),
+    CONSTRAINT source_items_round_check CHECK ((round > 0)),
+    CONSTRAINT source_items_source_key_check CHECK ((octet_length(source_key) = 16))
+);
+ALTER TABLE t_snapshot.source_items OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.source_items.item_key IS 'Keyed hash of what upstream calls the item.';
+COMMENT ON COLUMN t_snapshot.source_items.revision_ct IS 'What upstream said of its state when it was taken in, encrypted.';
+COMMENT ON COLUMN t_snapshot.source_items.round IS 'The round of the source in which it was last seen.';
 CREATE TABLE t_snapshot.term_counts (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     term integer NOT NULL,
@@ -1452,6 +1522,8 @@ ALTER TABLE ONLY dreamhub.object_outbox ATTACH PARTITION t_snapshot.object_outbo
 ALTER TABLE ONLY dreamhub.quota ATTACH PARTITION t_snapshot.quota FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.rekey_runs ATTACH PARTITION t_snapshot.rekey_runs FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.run_workers ATTACH PARTITION t_snapshot.run_workers FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.source_checkpoints ATTACH PARTITION t_snapshot.source_checkpoints FOR VALUES IN ('snapshot');
+ALTER TABLE ONLY dreamhub.source_items ATTACH PARTITION t_snapshot.source_items FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.term_counts ATTACH PARTITION t_snapshot.term_counts FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.token_uses ATTACH PARTITION t_snapshot.token_uses FOR VALUES IN ('snapshot');
 ALTER TABLE ONLY dreamhub.work_items ATTACH PARTITION t_snapshot.work_items FOR VALUES IN ('snapshot');
@@ -1487,6 +1559,10 @@ ALTER TABLE ONLY dreamhub.run_workers
     ADD CONSTRAINT run_workers_pkey PRIMARY KEY (uid, worker, tenant_id);
 ALTER TABLE ONLY dreamhub.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+ALTER TABLE ONLY dreamhub.source_checkpoints
+    ADD CONSTRAINT source_checkpoints_pkey PRIMARY KEY (source_key, tenant_id);
+ALTER TABLE ONLY dreamhub.source_items
+    ADD CONSTRAINT source_items_pkey PRIMARY KEY (source_key, item_key, tenant_id);
 ALTER TABLE ONLY dreamhub.tenant_owners
     ADD CONSTRAINT tenant_owners_pkey PRIMARY KEY (tenant);
 ALTER TABLE ONLY dreamhub.term_counts
@@ -1521,6 +1597,10 @@ ALTER TABLE ONLY t_snapshot.rekey_runs
     ADD CONSTRAINT rekey_runs_pkey PRIMARY KEY (key_id, tenant_id);
 ALTER TABLE ONLY t_snapshot.run_workers
     ADD CONSTRAINT run_workers_pkey PRIMARY KEY (uid, worker, tenant_id);
+ALTER TABLE ONLY t_snapshot.source_checkpoints
+    ADD CONSTRAINT source_checkpoints_pkey PRIMARY KEY (source_key, tenant_id);
+ALTER TABLE ONLY t_snapshot.source_items
+    ADD CONSTRAINT source_items_pkey PRIMARY KEY (source_key, item_key, tenant_id);
 ALTER TABLE ONLY t_snapshot.term_counts
     ADD CONSTRAINT term_counts_pkey PRIMARY KEY (term, tenant_id);
 ALTER TABLE ONLY t_snapshot.token_uses
@@ -1532,6 +1612,7 @@ CREATE INDEX document_versions_landing_idx ON ONLY dreamhub.document_versions US
 CREATE INDEX documents_tag_keys_idx ON ONLY dreamhub.documents USING gin (tag_keys);
 CREATE UNIQUE INDEX index_generations_tenant_id_idx ON ONLY dreamhub.index_generations USING btree (tenant_id) WHERE active;
 CREATE INDEX object_outbox_due_at_idx ON ONLY dreamhub.object_outbox USING btree (due_at);
+CREATE INDEX source_items_document_id_idx ON ONLY dreamhub.source_items USING btree (document_id);
 CREATE INDEX token_uses_day_idx ON ONLY dreamhub.token_uses USING brin (day);
 CREATE UNIQUE INDEX token_uses_settles_tenant_id_idx ON ONLY dreamhub.token_uses USING btree (settles, tenant_id) WHERE (settles IS NOT NULL);
 CREATE INDEX work_items_settled_at_uid_version_id_idx ON ONLY dreamhub.work_items USING btree (settled_at, uid, version_id) WHERE (state = 'Failed'::text);
@@ -1542,6 +1623,7 @@ CREATE INDEX document_versions_landing_idx ON t_snapshot.document_versions USING
 CREATE INDEX documents_tag_keys_idx ON t_snapshot.documents USING gin (tag_keys);
 CREATE UNIQUE INDEX index_generations_tenant_id_idx ON t_snapshot.index_generations USING btree (tenant_id) WHERE active;
 CREATE INDEX object_outbox_due_at_idx ON t_snapshot.object_outbox USING btree (due_at);
+CREATE INDEX source_items_document_id_idx ON t_snapshot.source_items USING btree (document_id);
 CREATE INDEX token_uses_day_idx ON t_snapshot.token_uses USING brin (day);
 CREATE UNIQUE INDEX token_uses_settles_tenant_id_idx ON t_snapshot.token_uses USING btree (settles, tenant_id) WHERE (settles IS NOT NULL);
 CREATE INDEX work_items_settled_at_uid_version_id_idx ON t_snapshot.work_items USING btree (settled_at, uid, version_id) WHERE (state = 'Failed'::text);
@@ -1565,6 +1647,9 @@ ALTER INDEX dreamhub.object_outbox_pkey ATTACH PARTITION t_snapshot.object_outbo
 ALTER INDEX dreamhub.quota_pkey ATTACH PARTITION t_snapshot.quota_pkey;
 ALTER INDEX dreamhub.rekey_runs_pkey ATTACH PARTITION t_snapshot.rekey_runs_pkey;
 ALTER INDEX dreamhub.run_workers_pkey ATTACH PARTITION t_snapshot.run_workers_pkey;
+ALTER INDEX dreamhub.source_checkpoints_pkey ATTACH PARTITION t_snapshot.source_checkpoints_pkey;
+ALTER INDEX dreamhub.source_items_document_id_idx ATTACH PARTITION t_snapshot.source_items_document_id_idx;
+ALTER INDEX dreamhub.source_items_pkey ATTACH PARTITION t_snapshot.source_items_pkey;
 ALTER INDEX dreamhub.term_counts_pkey ATTACH PARTITION t_snapshot.term_counts_pkey;
 ALTER INDEX dreamhub.token_uses_day_idx ATTACH PARTITION t_snapshot.token_uses_day_idx;
 ALTER INDEX dreamhub.token_uses_pkey ATTACH PARTITION t_snapshot.token_uses_pkey;
@@ -1604,6 +1689,8 @@ ALTER TABLE dreamhub.object_outbox ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.quota ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.rekey_runs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.run_workers ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.source_checkpoints ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dreamhub.source_items ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON dreamhub.chunks USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.document_versions USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.documents USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
@@ -1615,6 +1702,8 @@ CREATE POLICY tenant ON dreamhub.object_outbox USING ((tenant_id = NULLIF(curren
 CREATE POLICY tenant ON dreamhub.quota USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.rekey_runs USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.run_workers USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.source_checkpoints USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
+CREATE POLICY tenant ON dreamhub.source_items USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.term_counts USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.token_uses USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
 CREATE POLICY tenant ON dreamhub.work_items USING ((tenant_id = NULLIF(current_setting('app.tenant_id'::text, true), ''::text)));
@@ -1704,6 +1793,8 @@ GRANT SELECT ON TABLE t_snapshot.quota TO dreamhub_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.rekey_runs TO t_snapshot;
 GRANT SELECT ON TABLE t_snapshot.rekey_runs TO dreamhub_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.run_workers TO t_snapshot;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.source_checkpoints TO t_snapshot;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.source_items TO t_snapshot;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.term_counts TO t_snapshot;
 GRANT SELECT ON TABLE t_snapshot.token_uses TO t_snapshot;
 GRANT INSERT(id) ON TABLE t_snapshot.token_uses TO t_snapshot;

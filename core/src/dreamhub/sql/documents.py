@@ -228,6 +228,7 @@ async def delete_document(conn: Connection, document_id: str) -> tuple[str, ...]
         await conn.execute(_SQL["delete_chunks"], shown + landings)
         deleted = tuple(row["id"] for row in await conn.fetch(_SQL["delete_versions"], document_id))
         await doom_objects(conn, deleted)
+        await conn.execute(_SQL["forget_items"], document_id)
         await conn.execute(_SQL["delete_document"], document_id)
     return deleted
 

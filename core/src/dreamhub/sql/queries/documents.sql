@@ -75,5 +75,9 @@ DELETE FROM chunks WHERE landing = ANY ($1::uuid[])
 -- name: delete_versions
 DELETE FROM document_versions WHERE document_id = $1 RETURNING id
 
+-- name: forget_items
+-- A source that still has it brings it again.
+DELETE FROM source_items WHERE document_id = $1
+
 -- name: delete_document
 DELETE FROM documents WHERE id = $1
