@@ -51,6 +51,33 @@ END
 $$;
 ALTER FUNCTION dreamhub.alter_login(login text, change text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.alter_login(login text, change text) IS 'Change a login (SQL, not escaped), though a session of its own holds its record: that session is ended.';
+CREATE FUNCTION dreamhub.build_vector_index(tenant text, memory text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    space text := dreamhub.login_name(tenant, '');
+    active integer;
+    size integer;
+BEGIN
+    EXECUTE format('SELECT generation, dimensions FROM %I.index_generations WHERE active', space) INTO active, size;
+    PERFORM dreamhub.drop_vector_indexes(tenant, active);
+    IF active IS NULL OR to_regclass(format('%I.%I', space, dreamhub.vector_index_name(active))) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    PERFORM set_config('maintenance_work_mem', memory, true);
+    -- Helpers would need shared memory of that size, which containers seldom have.
+    PERFORM set_config('max_parallel_maintenance_workers', '0', true);
+    EXECUTE format(
+        'CREATE INDEX %I ON %I.chunks USING hnsw ((embedding::public.halfvec(%s)) public.halfvec_cosine_ops) '
+        'WHERE generation = %s',
+        dreamhub.vector_index_name(active), space, size, active
+    );
+    RETURN true;
+END
+$$;
+ALTER FUNCTION dreamhub.build_vector_index(tenant text, memory text) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.build_vector_index(tenant text, memory text) IS 'For the active generation; false when there is nothing to build. `memory`: maintenance_work_mem, such as 256MB.';
 CREATE FUNCTION dreamhub.check_settlement() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -235,6 +262,28 @@ END
 $$;
 ALTER FUNCTION dreamhub.drop_tenant(tenant text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.drop_tenant(tenant text) IS 'Destroy a tenant: logins with their sessions, schema with all rows, role. An absent one is fine.';
+CREATE FUNCTION dreamhub.drop_vector_indexes(tenant text, but integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    space text := dreamhub.login_name(tenant, '');
+    name text;
+BEGIN
+    FOR name IN
+        SELECT c.relname
+        FROM pg_index i
+        JOIN pg_class c ON c.oid = i.indexrelid
+        WHERE i.indrelid = to_regclass(format('%I.chunks', space))
+            AND c.relname LIKE 'chunks\_vectors\_%'
+            AND c.relname IS DISTINCT FROM dreamhub.vector_index_name(but)
+    LOOP
+        EXECUTE format('DROP INDEX %I.%I', space, name);
+    END LOOP;
+END
+$$;
+ALTER FUNCTION dreamhub.drop_vector_indexes(tenant text, but integer) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.drop_vector_indexes(tenant text, but integer) IS 'All of the tenant''s, except that of the generation `but`.';
 CREATE FUNCTION dreamhub.end_holders() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -376,6 +425,29 @@ BEGIN
 END
 $_$;
 ALTER FUNCTION dreamhub.fetch_quotas(tenants text[]) OWNER TO dreamhub_owner;
+CREATE FUNCTION dreamhub.fetch_vector_indexes(tenants text[]) RETURNS TABLE(tenant text, generation integer, model text, dimensions integer, chunks bigint, indexed boolean, analyzed bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    wanted text;
+    space text;
+BEGIN
+    FOREACH wanted IN ARRAY tenants LOOP
+        space := dreamhub.login_name(wanted, '');
+        IF to_regclass(format('%I.index_generations', space)) IS NOT NULL THEN
+            RETURN QUERY EXECUTE format(
+                'SELECT $1, g.generation, g.model, g.dimensions, g.chunks, '
+                'to_regclass(format(''%%I.%%I'', $2, dreamhub.vector_index_name(g.generation))) IS NOT NULL, '
+                '(SELECT c.reltuples::bigint FROM pg_class c WHERE c.oid = to_regclass(format(''%%I.chunks'', $2))) '
+                'FROM %I.index_generations g WHERE g.active', space
+            ) USING wanted, space;
+        END IF;
+    END LOOP;
+END
+$_$;
+ALTER FUNCTION dreamhub.fetch_vector_indexes(tenants text[]) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.fetch_vector_indexes(tenants text[]) IS '`analyzed`: rows of the tenant''s chunks when the planner''s statistics were last gathered; -1 for never.';
 CREATE FUNCTION dreamhub.guard_admissions() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -606,6 +678,24 @@ END
 $$;
 ALTER FUNCTION dreamhub.provision_tenant(tenant text, verifier text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) IS 'As dreamhub.provision_tenant(text), with the role itself as the login: for builds that know no slots.';
+CREATE FUNCTION dreamhub.refresh_statistics(tenant text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    space text := dreamhub.login_name(tenant, '');
+BEGIN
+    -- Bulk loads and deletions of documents come in large steps: a fifth of a large table is too long to wait.
+    IF EXISTS (SELECT FROM pg_class WHERE oid = to_regclass(format('%I.chunks', space)) AND reloptions IS NULL) THEN
+        EXECUTE format(
+            'ALTER TABLE %I.chunks SET (autovacuum_vacuum_scale_factor = 0.05, '
+            'autovacuum_vacuum_insert_scale_factor = 0.1, autovacuum_analyze_scale_factor = 0.05)', space
+        );
+    END IF;
+    EXECUTE format('ANALYZE %I.chunks', space);
+END
+$$;
+ALTER FUNCTION dreamhub.refresh_statistics(tenant text) OWNER TO dreamhub_owner;
 CREATE FUNCTION dreamhub.refuse_quota(quota text, most bigint, used bigint, requested bigint, resets timestamp without time zone) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -807,6 +897,11 @@ END
 $_$;
 ALTER FUNCTION dreamhub.use_quota(schema_name text, quota text, change bigint, creates boolean) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.use_quota(schema_name text, quota text, change bigint, creates boolean) IS 'Move one usage; refuse to cross its limit. What is above a limit that was lowered may still shrink.';
+CREATE FUNCTION dreamhub.vector_index_name(generation integer) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN ('chunks_vectors_'::text || generation);
+ALTER FUNCTION dreamhub.vector_index_name(generation integer) OWNER TO dreamhub_owner;
 CREATE TABLE dreamhub.chunks (
     landing uuid NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -1717,6 +1812,8 @@ GRANT USAGE ON SCHEMA t_snapshot TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.admit_jobs(tenant text, names text[], uids text[]) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.alter_login(login text, change text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.build_vector_index(tenant text, memory text) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.build_vector_index(tenant text, memory text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.check_settlement() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.check_verifier(verifier text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.claim_tenant(tenant text, owner text, former text) FROM PUBLIC;
@@ -1728,6 +1825,8 @@ REVOKE ALL ON FUNCTION dreamhub.count_storage() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.count_tokens() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.drop_tenant(tenant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.drop_tenant(tenant text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.drop_vector_indexes(tenant text, but integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.drop_vector_indexes(tenant text, but integer) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.end_holders() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.end_login(tenant text, slot text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.end_login(tenant text, slot text) TO dreamhub_operator;
@@ -1740,6 +1839,8 @@ REVOKE ALL ON FUNCTION dreamhub.fetch_admissions(tenants text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.fetch_admissions(tenants text[]) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.fetch_quotas(tenants text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.fetch_quotas(tenants text[]) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.fetch_vector_indexes(tenants text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.fetch_vector_indexes(tenants text[]) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.guard_admissions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.limit_login(login text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.lock_parents() FROM PUBLIC;
@@ -1753,6 +1854,8 @@ REVOKE ALL ON FUNCTION dreamhub.provision_tenant(tenant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.provision_tenant(tenant text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.provision_tenant(tenant text, verifier text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.refresh_statistics(tenant text) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.refresh_statistics(tenant text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.refuse_quota(quota text, most bigint, used bigint, requested bigint, resets timestamp without time zone) FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.refuse_resize() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.release_jobs(tenant text, names text[]) FROM PUBLIC;
@@ -1770,6 +1873,7 @@ REVOKE ALL ON FUNCTION dreamhub.tenant_owner(tenant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.tenant_owner(tenant text) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.tenant_tables() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.use_quota(schema_name text, quota text, change bigint, creates boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dreamhub.vector_index_name(generation integer) FROM PUBLIC;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE dreamhub.fair_balances TO dreamhub_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE dreamhub.fair_charges TO dreamhub_operator;
 GRANT SELECT ON TABLE dreamhub.schema_migrations TO dreamhub_api;
