@@ -21,7 +21,7 @@ BEGIN
         schema_name
     ) INTO STRICT room USING names;
     EXECUTE format(
-        'UPDATE %I.job_admissions a SET uid = w.uid FROM unnest($1, $2) AS w (name, uid) '
+        'UPDATE %I.job_admissions a SET uid = w.uid, reserved_tokens = 0 FROM unnest($1, $2) AS w (name, uid) '
         'WHERE a.name = w.name AND a.uid IS DISTINCT FROM w.uid',
         schema_name
     ) USING names, uids;
@@ -741,6 +741,57 @@ CREATE FUNCTION dreamhub.release_tenant(tenant text, owner text) RETURNS void
 $$;
 ALTER FUNCTION dreamhub.release_tenant(tenant text, owner text) OWNER TO dreamhub_owner;
 COMMENT ON FUNCTION dreamhub.release_tenant(tenant text, owner text) IS 'The name is free: nothing of the tenant is left in any store. Nothing when another owns it.';
+CREATE FUNCTION dreamhub.reserve_tokens(tenant text, uid text, tokens bigint) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
+    AS $_$
+DECLARE
+    schema_name text := dreamhub.login_name(tenant, '');
+    today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+    tokens_day bigint;
+    tokens_month bigint;
+    kept bigint;
+    missing bigint;
+    q record;
+BEGIN
+    IF tokens < 0 THEN
+        RAISE EXCEPTION 'not a number of tokens: %', tokens USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    EXECUTE format('SELECT * FROM %I.quota FOR UPDATE', schema_name) INTO STRICT q;
+    EXECUTE format(
+        'SELECT coalesce(sum(greatest(a.reserved_tokens - u.tokens, 0)) FILTER (WHERE a.uid <> $1), 0), '
+        '$2 - coalesce(sum(u.tokens) FILTER (WHERE a.uid = $1), 0) '
+        'FROM %1$I.job_admissions a CROSS JOIN LATERAL '
+        '(SELECT coalesce(sum(t.tokens), 0) AS tokens FROM %1$I.token_uses t WHERE t.job = a.uid) u '
+        'WHERE a.uid = $1 OR a.reserved_tokens > 0',
+        schema_name
+    ) INTO kept, missing USING uid, tokens;
+    missing := greatest(missing, 0);
+    tokens_day := CASE WHEN q.day >= today THEN q.tokens_day ELSE 0 END;
+    tokens_month := CASE WHEN q.day >= date_trunc('month', today) THEN q.tokens_month ELSE 0 END;
+    IF missing > 0 AND tokens_month + kept + missing > q.max_tokens_month THEN
+        RETURN jsonb_build_object(
+            'quota', 'tokensPerMonth', 'limit', q.max_tokens_month, 'used', tokens_month, 'kept', kept,
+            'missing', missing, 'resets_on', (date_trunc('month', today) + interval '1 month')::date
+        );
+    ELSIF missing > 0 AND tokens_day + kept + missing > q.max_tokens_day THEN
+        RETURN jsonb_build_object(
+            'quota', 'tokensPerDay', 'limit', q.max_tokens_day, 'used', tokens_day, 'kept', kept,
+            'missing', missing, 'resets_on', today + 1
+        );
+    END IF;
+    EXECUTE format('UPDATE %I.job_admissions a SET reserved_tokens = $2 WHERE a.uid = $1', schema_name)
+        USING uid, tokens;
+    GET DIAGNOSTICS kept = ROW_COUNT;
+    IF kept = 0 THEN
+        RAISE EXCEPTION 'the job has no place in the queue' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    RETURN NULL;
+END
+$_$;
+ALTER FUNCTION dreamhub.reserve_tokens(tenant text, uid text, tokens bigint) OWNER TO dreamhub_owner;
+COMMENT ON FUNCTION dreamhub.reserve_tokens(tenant text, uid text, tokens bigint) IS 'Keep tokens for a job that has a place; NULL when they are kept, else the limit that has no room for them.';
 CREATE FUNCTION dreamhub.serialize_provisioning() RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1081,13 +1132,16 @@ CREATE TABLE dreamhub.job_admissions (
     name text NOT NULL,
     uid text,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT job_admissions_name_check CHECK (((length(name) >= 1) AND (length(name) <= 253)))
+    reserved_tokens bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT job_admissions_name_check CHECK (((length(name) >= 1) AND (length(name) <= 253))),
+    CONSTRAINT job_admissions_reserved_tokens_check CHECK ((reserved_tokens >= 0))
 )
 PARTITION BY LIST (tenant_id);
 ALTER TABLE ONLY dreamhub.job_admissions FORCE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.job_admissions OWNER TO dreamhub_owner;
 COMMENT ON TABLE dreamhub.job_admissions IS 'Places in the queue: one for each IngestJob that has not ended. The API reserves, the operator settles.';
 COMMENT ON COLUMN dreamhub.job_admissions.uid IS 'UID of the IngestJob; NULL until the operator has seen it.';
+COMMENT ON COLUMN dreamhub.job_admissions.reserved_tokens IS 'Tokens kept for the job; those that it has used are in token_uses and count there.';
 CREATE TABLE dreamhub.object_outbox (
     tenant_id text NOT NULL,
     version_id text NOT NULL,
@@ -1439,10 +1493,13 @@ CREATE TABLE t_snapshot.job_admissions (
     name text NOT NULL,
     uid text,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT job_admissions_name_check CHECK (((length(name) >= 1) AND (length(name) <= 253)))
+    reserved_tokens bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT job_admissions_name_check CHECK (((length(name) >= 1) AND (length(name) <= 253))),
+    CONSTRAINT job_admissions_reserved_tokens_check CHECK ((reserved_tokens >= 0))
 );
 ALTER TABLE t_snapshot.job_admissions OWNER TO dreamhub_owner;
 COMMENT ON COLUMN t_snapshot.job_admissions.uid IS 'UID of the IngestJob; NULL until the operator has seen it.';
+COMMENT ON COLUMN t_snapshot.job_admissions.reserved_tokens IS 'Tokens kept for the job; those that it has used are in token_uses and count there.';
 CREATE TABLE t_snapshot.object_outbox (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     version_id text NOT NULL,
@@ -1706,9 +1763,11 @@ CREATE INDEX chunks_terms_idx ON ONLY dreamhub.chunks USING gin (terms) WITH (gi
 CREATE INDEX document_versions_landing_idx ON ONLY dreamhub.document_versions USING btree (landing) WHERE (landing IS NOT NULL);
 CREATE INDEX documents_tag_keys_idx ON ONLY dreamhub.documents USING gin (tag_keys);
 CREATE UNIQUE INDEX index_generations_tenant_id_idx ON ONLY dreamhub.index_generations USING btree (tenant_id) WHERE active;
+CREATE INDEX ingest_run_documents_finished_at_idx ON ONLY dreamhub.ingest_run_documents USING btree (finished_at DESC) WHERE ((outcome = 'Done'::text) AND (tokens > 0));
 CREATE INDEX object_outbox_due_at_idx ON ONLY dreamhub.object_outbox USING btree (due_at);
 CREATE INDEX source_items_document_id_idx ON ONLY dreamhub.source_items USING btree (document_id);
 CREATE INDEX token_uses_day_idx ON ONLY dreamhub.token_uses USING brin (day);
+CREATE INDEX token_uses_job_tokens_idx ON ONLY dreamhub.token_uses USING btree (job) INCLUDE (tokens) WHERE (job IS NOT NULL);
 CREATE UNIQUE INDEX token_uses_settles_tenant_id_idx ON ONLY dreamhub.token_uses USING btree (settles, tenant_id) WHERE (settles IS NOT NULL);
 CREATE INDEX work_items_settled_at_uid_version_id_idx ON ONLY dreamhub.work_items USING btree (settled_at, uid, version_id) WHERE (state = 'Failed'::text);
 CREATE INDEX work_items_uid_position_idx ON ONLY dreamhub.work_items USING btree (uid, "position") WHERE (state = 'Queued'::text);
@@ -1717,9 +1776,11 @@ CREATE INDEX chunks_terms_idx ON t_snapshot.chunks USING gin (terms) WITH (gin_p
 CREATE INDEX document_versions_landing_idx ON t_snapshot.document_versions USING btree (landing) WHERE (landing IS NOT NULL);
 CREATE INDEX documents_tag_keys_idx ON t_snapshot.documents USING gin (tag_keys);
 CREATE UNIQUE INDEX index_generations_tenant_id_idx ON t_snapshot.index_generations USING btree (tenant_id) WHERE active;
+CREATE INDEX ingest_run_documents_finished_at_idx ON t_snapshot.ingest_run_documents USING btree (finished_at DESC) WHERE ((outcome = 'Done'::text) AND (tokens > 0));
 CREATE INDEX object_outbox_due_at_idx ON t_snapshot.object_outbox USING btree (due_at);
 CREATE INDEX source_items_document_id_idx ON t_snapshot.source_items USING btree (document_id);
 CREATE INDEX token_uses_day_idx ON t_snapshot.token_uses USING brin (day);
+CREATE INDEX token_uses_job_tokens_idx ON t_snapshot.token_uses USING btree (job) INCLUDE (tokens) WHERE (job IS NOT NULL);
 CREATE UNIQUE INDEX token_uses_settles_tenant_id_idx ON t_snapshot.token_uses USING btree (settles, tenant_id) WHERE (settles IS NOT NULL);
 CREATE INDEX work_items_settled_at_uid_version_id_idx ON t_snapshot.work_items USING btree (settled_at, uid, version_id) WHERE (state = 'Failed'::text);
 CREATE INDEX work_items_uid_position_idx ON t_snapshot.work_items USING btree (uid, "position") WHERE (state = 'Queued'::text);
@@ -1734,6 +1795,7 @@ ALTER INDEX dreamhub.documents_pkey ATTACH PARTITION t_snapshot.documents_pkey;
 ALTER INDEX dreamhub.documents_tag_keys_idx ATTACH PARTITION t_snapshot.documents_tag_keys_idx;
 ALTER INDEX dreamhub.index_generations_pkey ATTACH PARTITION t_snapshot.index_generations_pkey;
 ALTER INDEX dreamhub.index_generations_tenant_id_idx ATTACH PARTITION t_snapshot.index_generations_tenant_id_idx;
+ALTER INDEX dreamhub.ingest_run_documents_finished_at_idx ATTACH PARTITION t_snapshot.ingest_run_documents_finished_at_idx;
 ALTER INDEX dreamhub.ingest_run_documents_pkey ATTACH PARTITION t_snapshot.ingest_run_documents_pkey;
 ALTER INDEX dreamhub.ingest_runs_pkey ATTACH PARTITION t_snapshot.ingest_runs_pkey;
 ALTER INDEX dreamhub.job_admissions_pkey ATTACH PARTITION t_snapshot.job_admissions_pkey;
@@ -1747,6 +1809,7 @@ ALTER INDEX dreamhub.source_items_document_id_idx ATTACH PARTITION t_snapshot.so
 ALTER INDEX dreamhub.source_items_pkey ATTACH PARTITION t_snapshot.source_items_pkey;
 ALTER INDEX dreamhub.term_counts_pkey ATTACH PARTITION t_snapshot.term_counts_pkey;
 ALTER INDEX dreamhub.token_uses_day_idx ATTACH PARTITION t_snapshot.token_uses_day_idx;
+ALTER INDEX dreamhub.token_uses_job_tokens_idx ATTACH PARTITION t_snapshot.token_uses_job_tokens_idx;
 ALTER INDEX dreamhub.token_uses_pkey ATTACH PARTITION t_snapshot.token_uses_pkey;
 ALTER INDEX dreamhub.token_uses_settles_tenant_id_idx ATTACH PARTITION t_snapshot.token_uses_settles_tenant_id_idx;
 ALTER INDEX dreamhub.work_items_pkey ATTACH PARTITION t_snapshot.work_items_pkey;
@@ -1862,6 +1925,8 @@ REVOKE ALL ON FUNCTION dreamhub.release_jobs(tenant text, names text[]) FROM PUB
 GRANT ALL ON FUNCTION dreamhub.release_jobs(tenant text, names text[]) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.release_tenant(tenant text, owner text) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.release_tenant(tenant text, owner text) TO dreamhub_operator;
+REVOKE ALL ON FUNCTION dreamhub.reserve_tokens(tenant text, uid text, tokens bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION dreamhub.reserve_tokens(tenant text, uid text, tokens bigint) TO dreamhub_operator;
 REVOKE ALL ON FUNCTION dreamhub.serialize_provisioning() FROM PUBLIC;
 REVOKE ALL ON FUNCTION dreamhub.set_limits(tenant text, limits jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION dreamhub.set_limits(tenant text, limits jsonb) TO dreamhub_operator;
