@@ -1,7 +1,7 @@
 """Brings what the tests run and no wheel has onto this machine: `python -m hack.host unit|integration`.
 
-Unit tests render the chart, so they need Helm. Integration tests need a current Redis and, for the operator, etcd and
-kube-apiserver. Redis comes from the distribution, the others from pinned Go modules, built once into the user's cache.
+Unit tests render the chart, so they need Helm. Integration tests need a current Redis, ClamAV and, for the operator, etcd and
+kube-apiserver. Redis and ClamAV come from the distribution, the others from pinned Go modules, built once into the user's cache.
 """
 
 import sys
@@ -13,7 +13,7 @@ from hack.cluster.host import require_programs
 from hack.cluster.progress import Progress
 from hack.cluster.settings import read_settings
 
-REDIS = {"redis-server": "redis-server"}
+PROGRAMS = {"redis-server": "redis-server", "clamd": "clamav-daemon"}
 """Program -> Debian package. The wheels of Redis are older than the 7.0 whose XAUTOCLAIM the tests rely on."""
 
 MODULES = {"unit": (HELM, LINT), "integration": (KUBERNETES,)}
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
     progress = Progress()
     try:
         if suite == "integration":
-            require_programs(REDIS, progress)
+            require_programs(PROGRAMS, progress)
         build(read_settings(), MODULES[suite], progress)
     except ClusterError as error:
         print(error, file=sys.stderr)

@@ -1,7 +1,7 @@
 """ClamAV, asked through its daemon, before a document is read: `INSTREAM` over TCP.
 
 Whatever is not a plain "OK" keeps the document out. A scanner that is away, slow or out of order is a reason to try
-again later (`ScannerUnavailable`), never one to go on without it. What it finds, or cannot look at as a whole, settles
+again later, never one to go on without it. What it finds, or cannot look at as a whole, settles
 the document. Messages name signatures, never files: a file's name belongs to its tenant.
 """
 
@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import stamina
-
 from dreamhub.errors import DreamHubError, InvalidInputError, TooLargeError, UnavailableError
 
 DEFAULT_LIMIT = 100 * 2**20
@@ -24,9 +22,7 @@ DEFAULT_LIMIT = 100 * 2**20
 _COMMAND = b"zINSTREAM\0"
 _PIECE = 2**18
 _REPLY_BYTES = 4_096
-_CONNECT_SECONDS = 5
-_ATTEMPTS = 4
-_BUDGET_SECONDS = 60
+_CONNECT_SECONDS, _PING_SECONDS = 5, 5
 _VERDICT = re.compile(r"stream: (?P<signature>\S.*) FOUND")
 _UNSCANNED = "Heuristics.Limits.Exceeded"
 """How clamd begins the name of what it did not look at (with AlertExceedsMax, which the embedded one has on)."""
@@ -46,34 +42,47 @@ class Scanner:
     async def scan(self, path: Path) -> None:
         """Return when the file is clean.
 
-        Raises InvalidInputError `MalwareFound` or `ScanIncomplete`, TooLargeError `TooLargeToScan`, and
-        UnavailableError `ScannerUnavailable` after several tries.
+        Raises InvalidInputError `MalwareFound` or `ScanIncomplete`, TooLargeError `TooLargeToScan`, UnavailableError
+        `ScannerUnavailable` when nothing can be scanned, or `ScanFailed` when it broke off over this document, which
+        may be the cause.
         """
         with await asyncio.to_thread(path.open, "rb") as file:
             if os.fstat(file.fileno()).st_size > self.limit:
                 raise _too_large(self.limit)
-            retrying = stamina.retry_context(on=UnavailableError, attempts=_ATTEMPTS, timeout=_BUDGET_SECONDS)
-            async for attempt in retrying:
-                with attempt:
-                    file.seek(0)
-                    error = judge(await self._ask(file), self.limit)
-                    if error is not None:
-                        raise error
+            error = judge(await self._ask(file), self.limit)
+            if error is not None:
+                raise error
 
     async def _ask(self, file: BinaryIO) -> str:
         """What clamd says about the file. Raises UnavailableError."""
-        try:
-            async with asyncio.timeout(self.seconds), self._connected() as (reader, writer):
-                return await _exchange(reader, writer, file)
-        except TimeoutError as error:
-            raise _unavailable("does not answer in time") from error
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise _unavailable(f"is not there or broke off ({type(error).__name__})") from error
+        async with self._connected() as (reader, writer):
+            try:
+                async with asyncio.timeout(self.seconds):
+                    return await _exchange(reader, writer, file)
+            except TimeoutError as error:
+                await self._ping()
+                raise _failed(f"did not answer within {self.seconds:g} s") from error
+            except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+                raise _failed(f"broke off ({type(error).__name__})") from error
+
+    async def _ping(self) -> None:
+        """Raises UnavailableError `ScannerUnavailable` when the scanner answers nobody."""
+        async with self._connected() as (reader, writer):
+            try:
+                async with asyncio.timeout(_PING_SECONDS):
+                    writer.write(b"zPING\0")
+                    await reader.readuntil(b"\0")
+            except (OSError, asyncio.IncompleteReadError) as error:  # a TimeoutError is an OSError
+                raise _unavailable("does not answer") from error
 
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            reader, writer = await asyncio.open_connection(self.host, self.port, limit=_REPLY_BYTES)
+        """Raises UnavailableError `ScannerUnavailable`."""
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                reader, writer = await asyncio.open_connection(self.host, self.port, limit=_REPLY_BYTES)
+        except OSError as error:
+            raise _unavailable(f"cannot be reached ({type(error).__name__})") from error
         try:
             yield reader, writer
         finally:
@@ -109,9 +118,8 @@ def judge(reply: str, limit: int) -> DreamHubError | None:
         return None
     found = _VERDICT.fullmatch(reply)
     if found is None:
-        return (
-            _too_large(limit) if reply.startswith("INSTREAM size limit exceeded") else _unavailable("is out of order")
-        )
+        is_too_large = reply.startswith("INSTREAM size limit exceeded")
+        return _too_large(limit) if is_too_large else _failed("is out of order")
     signature = found["signature"]
     if signature.startswith(_UNSCANNED):
         return InvalidInputError(
@@ -143,4 +151,11 @@ def _unavailable(how: str) -> UnavailableError:
     return UnavailableError(
         f"the malware scanner {how}; no document is read without it, the next try may succeed",
         code="ScannerUnavailable",
+    )
+
+
+def _failed(how: str) -> UnavailableError:
+    return UnavailableError(
+        f"the malware scanner {how} over the document, which is not read without it; the next try may succeed",
+        code="ScanFailed",
     )
