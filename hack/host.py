@@ -1,7 +1,8 @@
 """Brings what the tests run and no wheel has onto this machine: `python -m hack.host unit|integration`.
 
-Unit tests render the chart, so they need Helm. Integration tests need a current Redis, ClamAV and, for the operator, etcd and
-kube-apiserver. Redis and ClamAV come from the distribution, the others from pinned Go modules, built once into the user's cache.
+Unit tests render the chart, so they need Helm. Integration tests need a current Redis, ClamAV and, for the operator,
+etcd and kube-apiserver. Redis and ClamAV come from the distribution, the others from pinned Go modules, built once into
+the user's cache.
 """
 
 import sys
