@@ -22,11 +22,10 @@ pass. Both end the run's reading; what was told before stands.
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-Network: TypeAlias = IPv4Network | IPv6Network
+from dreamhub_worker.fetch_guard import AllowedNetwork
 
 Content: TypeAlias = bytes | Path | Callable[[], Awaitable[bytes | Path]]
 """The bytes themselves, a file in the context's folder (the collector deletes it), or a function that fetches either.
@@ -138,7 +137,7 @@ class SourceContext:
     links: ObjectLinks
     secret: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The entries of the Secret that `secretRef` names, such as username and password. Empty without one."""
-    private_networks: Sequence[Network] = ()
+    private_networks: Sequence[AllowedNetwork] = ()
     """Networks that are not global and yet allowed by the platform. All others are refused at connect time."""
 
 
