@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamhub_worker.chunking import MAX_TOKENS, Piece, document_title, estimate_tokens, split, text_to_embed
-from dreamhub_worker.extract.extracted import Extracted, Section
+from dreamhub_worker.extract.extracted import Extracted, Place, Section
 from dreamhub_worker.extract.markdown import outline_markdown
 
 ALPHABET = st.one_of(
@@ -68,9 +68,10 @@ def test_paragraphs_stay_whole_when_they_fit() -> None:
 
 def test_a_chunk_names_the_page_on_which_it_begins() -> None:
     text = "first page. " * 10 + "second page. " * 10
-    extracted = Extracted(text, None, (Section((), 0, len(text)),), page_starts=(0, 120))
+    extracted = Extracted(text, None, (Section((), 0, len(text)),), places=(Place(0, "page", 1), Place(120, "page", 2)))
     pages = [(piece.page, piece.start) for piece in split(extracted, full=8, limit=12)]
     assert {page for page, _ in pages} == {1, 2}
+    assert {piece.unit for piece in split(extracted)} == {"page"}
     assert all((page == 2) == (start >= 120) for page, start in pages)
 
 

@@ -3,10 +3,18 @@
 import pytest
 
 from dreamhub.errors import InvalidInputError
+from dreamhub_worker.extract.extracted import Extracted
 from dreamhub_worker.extract.pdf import extract_pdf, join_line
 from tests.unit.worker.pdfs import BODY, typeset, without_pages
 
 SENTENCE = "Everybody who works here has thirty days of paid leave in each calendar year. "
+
+
+def page_of(extracted: Extracted, offset: int) -> int:
+    place = extracted.place_at(offset)
+    assert place is not None
+    assert place.unit == "page"
+    return place.number
 
 
 def test_larger_lines_are_headings_and_pages_are_known() -> None:
@@ -21,7 +29,7 @@ def test_larger_lines_are_headings_and_pages_are_known() -> None:
     assert extracted.title == "Employee Handbook"
     assert extracted.pages == 3
     found = [
-        (section.heading_path, extracted.page_at(section.start), extracted.text[section.start : section.end].strip())
+        (section.heading_path, page_of(extracted, section.start), extracted.text[section.start : section.end].strip())
         for section in extracted.sections
     ]
     assert found == [
@@ -36,7 +44,7 @@ def test_a_section_goes_on_over_a_page_break() -> None:
     data = typeset([[(18, "Leave"), (BODY, SENTENCE)], [(BODY, SENTENCE)], [(18, "Pay"), (BODY, SENTENCE)]])
     extracted = extract_pdf(data)
     assert [section.heading_path for section in extracted.sections] == [("Leave",), ("Pay",)]
-    assert extracted.page_at(extracted.sections[0].end - 10) == 2
+    assert page_of(extracted, extracted.sections[0].end - 10) == 2
 
 
 def test_a_heading_over_two_lines_is_one() -> None:

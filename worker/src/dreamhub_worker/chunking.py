@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from semantic_text_splitter import TextSplitter
 
-from dreamhub_worker.extract.extracted import Extracted
+from dreamhub_worker.extract.extracted import Extracted, Unit
 
 STRATEGY = "heading-tokens/1"
 """Stored with every chunk. Change the number when the same text would be cut differently: it founds a generation."""
@@ -32,6 +32,8 @@ class Piece:
     text: str
     heading_path: tuple[str, ...]
     page: int | None
+    """The number of the page, slide, sheet, row or line on which it begins; `unit` says which of them."""
+    unit: Unit | None
     start: int
     end: int
 
@@ -47,8 +49,9 @@ def split(extracted: Extracted, *, full: int = FULL_TOKENS, limit: int = MAX_TOK
     for section in extracted.sections:
         for offset, text in splitter.chunk_indices(extracted.text[section.start : section.end]):
             start = section.start + offset
-            page = extracted.page_at(start)
-            yield Piece(ordinal, text, section.heading_path, page, start, start + len(text))
+            place = extracted.place_at(start)
+            page, unit = (place.number, place.unit) if place else (None, None)
+            yield Piece(ordinal, text, section.heading_path, page, unit, start, start + len(text))
             ordinal += 1
 
 

@@ -1,12 +1,13 @@
-"""Markdown: its own text is the extracted text; the headings give the outline."""
+"""Markdown: its own text is the extracted text, long tables in pieces; the headings give the outline."""
 
 import re
 from collections.abc import Iterator
 
 from markdown_it import MarkdownIt
 
-from dreamhub_worker.extract.extracted import Extracted
+from dreamhub_worker.extract.extracted import Extracted, split_sections
 from dreamhub_worker.extract.outline import Heading, build_sections
+from dreamhub_worker.extract.tables import repeat_headers
 from dreamhub_worker.extract.text import clean, decode, require_text
 
 _FRONT_MATTER = re.compile(r"---\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
@@ -25,12 +26,13 @@ def outline_markdown(text: str, title: str | None = None) -> Extracted:
     require_text(text)
     front = _FRONT_MATTER.match(text)
     body = front.end() if front else 0
-    found, sections = build_sections(text[body:], list(_headings(text[body:])))
+    shown, cuts = repeat_headers(text[body:])
+    found, sections = build_sections(shown, list(_headings(shown)))
     named = _FRONT_TITLE.search(front[1]) if front else None
     return Extracted(
-        text=text[body:] if body else text,
+        text=shown,
         title=title or (named[1] if named else None) or found,
-        sections=sections,
+        sections=split_sections(sections, cuts, shown),
     )
 
 

@@ -12,21 +12,25 @@ _MAX_HEADING = 300
 @dataclass(frozen=True, slots=True)
 class Heading:
     level: int
-    """1 is the highest. Levels may be skipped."""
+    """1 is the highest, but for a title's 0. Levels may be skipped."""
     text: str
+    """Empty: what follows stands under no heading of this level or a deeper one."""
     start: int
     """Where the heading's line begins."""
     end: int
     """Where the text below it begins."""
 
 
-def build_sections(text: str, headings: Sequence[Heading]) -> tuple[str | None, tuple[Section, ...]]:
+def build_sections(
+    text: str, headings: Sequence[Heading], *, titled: bool = True
+) -> tuple[str | None, tuple[Section, ...]]:
     """The title and the sections of a text whose headings are known, in order of `start`.
 
-    The title is the first heading when it alone has the highest level; it then stands in no path. A heading without
-    text of its own becomes a section of its own line, unless a deeper heading follows, whose path carries it.
+    The title is the first heading when it alone has the highest level; it then stands in no path. Unless `titled`, all
+    are parts of the document and none is its title. A heading without text of its own becomes a section of its own
+    line, unless a deeper heading follows, whose path carries it.
     """
-    title = _title(headings)
+    title = _title(headings) if titled else None
     sections: list[Section] = []
     path: list[Heading] = []
     _add(sections, text, (), 0, headings[0].start if headings else len(text))
@@ -35,7 +39,7 @@ def build_sections(text: str, headings: Sequence[Heading]) -> tuple[str | None, 
         end = following.start if following else len(text)
         if not (heading is headings[0] and title is not None):
             path = [above for above in path if above.level < heading.level] + [heading]
-        names = tuple(above.text[:_MAX_HEADING] for above in path)
+        names = tuple(above.text[:_MAX_HEADING] for above in path if above.text)
         has_own_text = bool(text[heading.end : end].strip())
         if has_own_text:
             _add(sections, text, names, heading.end, end)

@@ -12,7 +12,7 @@ import pypdfium2
 from pypdfium2 import raw
 
 from dreamhub.errors import InvalidInputError, TooLargeError
-from dreamhub_worker.extract.extracted import Extracted
+from dreamhub_worker.extract.extracted import Extracted, Place
 from dreamhub_worker.extract.outline import Heading, build_sections
 from dreamhub_worker.extract.text import clean, require_text
 
@@ -100,10 +100,10 @@ def _size(text_page: pypdfium2.PdfTextPage, index: int) -> float:
 
 def _assemble(pages: Sequence[Sequence[tuple[str, float]]]) -> Extracted:
     lines: list[_Line] = []
-    page_starts: list[int] = []
+    places: list[Place] = []
     length = 0
-    for page in pages:
-        page_starts.append(length)
+    for number, page in enumerate(pages, 1):
+        places.append(Place(length, "page", number))
         widest = max((len(text) for text, _ in page), default=0)
         for (text, size), following in zip(page, [*page[1:], ("", 0.0)], strict=True):
             whole = join_line(clean(text), size, following, widest)
@@ -112,7 +112,7 @@ def _assemble(pages: Sequence[Sequence[tuple[str, float]]]) -> Extracted:
     text = "".join(line.text for line in lines)
     require_text(text)
     title, sections = build_sections(text, list(_headings(lines)))
-    return Extracted(text=text, title=title, sections=sections, page_starts=tuple(page_starts))
+    return Extracted(text=text, title=title, sections=sections, places=tuple(places))
 
 
 def join_line(text: str, size: float, following: tuple[str, float], widest: int) -> str:
