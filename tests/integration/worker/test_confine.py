@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from dreamhub.errors import InvalidInputError
 from dreamhub_worker import extractor as module
 from dreamhub_worker.confine import ALL, build_ruleset, landlock_abi
-from dreamhub_worker.extractor import ExtractionLimits, Extractor
+from dreamhub_worker.extractor import Extractor
 
 needs_landlock = pytest.mark.skipif(landlock_abi() < 4, reason="this kernel has no Landlock with rules for TCP")
 
@@ -125,7 +125,7 @@ def test_older_kernels_get_what_they_know(abi: int, size: int) -> None:
 
 @needs_landlock
 async def test_the_extraction_process_cannot_open_the_credentials(folder: Path) -> None:
-    async with Extractor(ExtractionLimits(), folder) as extractor:
+    async with Extractor(folder=folder) as extractor:
         with capture_logs() as logs:
             assert (await extractor.extract(folder / "original", "text/plain")).text == "words"
             with pytest.raises(InvalidInputError) as refused:
@@ -139,7 +139,7 @@ async def test_the_extraction_process_cannot_open_the_credentials(folder: Path) 
 async def test_what_is_missing_is_said_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a kernel without it: the documents are read all the same."""
     monkeypatch.setattr(module, "ALL", ALL | {"something new"})
-    async with Extractor(ExtractionLimits(), folder) as extractor:
+    async with Extractor(folder=folder) as extractor:
         with capture_logs() as logs:
             await extractor.extract(folder / "original", "text/plain")
             assert extractor._child is not None

@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from dreamhub.errors import InvalidInputError, UnavailableError
-from dreamhub_worker.extractor import ExtractionLimits, Extractor
+from dreamhub_worker.allowance import ExtractionLimits
+from dreamhub_worker.extractor import Extractor
 from tests.integration.worker.support import eventually
 
 MEGABYTE = 2**20
@@ -123,6 +124,19 @@ async def test_a_document_that_computes_too_long_is_refused(good: Path, tmp_path
             await extractor.extract(heavy, "text/html")
         assert caught.value.code == "ExtractionTimeout"
         assert (await extractor.extract(good, "text/plain")).text
+
+
+async def test_a_child_that_has_grown_is_replaced(good: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What a large document leaves behind would be missing for the next one."""
+    grown = "import dreamhub_worker.extract_child as child\nchild._TOO_LARGE = 1\nchild.main()\n"
+    (tmp_path / "grown_child.py").write_text(grown)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("dreamhub_worker.extractor._CHILD", "grown_child")
+    async with Extractor(TIGHT) as extractor:
+        first = child_of(extractor)
+        assert (await extractor.extract(good, "text/markdown")).title == "Title"
+        assert not is_alive(first)
+        assert (await extractor.extract(good, "text/markdown")).title == "Title"
 
 
 async def test_the_child_holds_no_credentials_and_writes_no_files(

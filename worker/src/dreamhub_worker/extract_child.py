@@ -6,6 +6,7 @@ the folder of originals and its own libraries, write no file, reach no network a
 empty; the worker's credentials, which the same user could read, are out of its reach.
 """
 
+import os
 import resource
 import sys
 from collections.abc import Callable
@@ -18,18 +19,22 @@ import orjson
 from dreamhub.errors import DreamHubError, InvalidInputError
 from dreamhub_worker.confine import confine
 from dreamhub_worker.extract.dispatch import extract
-from dreamhub_worker.frames import Frame, read_frame, write_frame
+from dreamhub_worker.frames import read_frame, write_frame
+
+_TOO_LARGE = 320 * 2**20
+"""Address space above which the process is replaced: what a large document left would be missing for the next one."""
 
 
 def main() -> None:
-    memory, cpu_seconds, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    memory, folder = int(sys.argv[1]), Path(sys.argv[2])
     limit_process(memory)
+    own_size = measure_size()
     held = confine([folder])
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # a parser that prints must not garble the protocol
     sys.excepthook = _last_words(answers)
     write_frame(answers, orjson.dumps(sorted(held)))
-    serve(requests, answers, cpu_seconds)
+    serve(requests, answers, own_size)
 
 
 def limit_process(memory: int) -> None:
@@ -40,19 +45,27 @@ def limit_process(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, cpu_seconds: int) -> None:
+def measure_size() -> Callable[[], int]:
+    """A function that tells this process's address space in bytes. To be made before it is shut in."""
+    file, page = os.open("/proc/self/statm", os.O_RDONLY), resource.getpagesize()
+    return lambda: int(os.pread(file, 64, 0).split()[0]) * page
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, own_size: Callable[[], int]) -> None:
     """Answer each request with one message."""
     while (frame := read_frame(requests)) is not None:
-        _grant_cpu(cpu_seconds)
-        write_frame(answers, answer(orjson.loads(frame)))
+        request = orjson.loads(frame)
+        _grant(request["cpu"], request["memory"])
+        told = answer(request)
+        write_frame(answers, orjson.dumps(told | {"last": own_size() > _TOO_LARGE}))
 
 
-def answer(request: dict[str, Any]) -> Frame:
-    """The extracted document, or the reason against it, as a message."""
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """The extracted document, or the reason against it."""
     try:
-        return orjson.dumps({"ok": extract(Path(request["path"]).read_bytes(), request["type"]).to_wire()})
+        return {"ok": extract(Path(request["path"]).read_bytes(), request["type"]).to_wire()}
     except DreamHubError as error:
-        return _refusal(error, last=False)
+        return _refusal(error)
 
 
 def explain(kind: type[BaseException]) -> DreamHubError:
@@ -72,20 +85,21 @@ def _last_words(answers: BinaryIO) -> Callable[[type[BaseException], BaseExcepti
     """The hook for what nobody caught: answer, then let the process end, for its state is not to be trusted."""
 
     def hook(kind: type[BaseException], _error: BaseException, _trace: TracebackType | None) -> None:
-        write_frame(answers, _refusal(explain(kind), last=True))
+        write_frame(answers, orjson.dumps(_refusal(explain(kind)) | {"last": True}))
 
     return hook
 
 
-def _refusal(error: DreamHubError, *, last: bool) -> Frame:
-    return orjson.dumps({"error": {"code": error.code, "message": error.message}, "last": last})
+def _refusal(error: DreamHubError) -> dict[str, Any]:
+    return {"error": {"code": error.code, "message": error.message}}
 
 
-def _grant_cpu(seconds: int) -> None:
+def _grant(seconds: int, memory: int) -> None:
     """`seconds` more than used so far: the limit counts the process's life, the budget is one document's."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     spent = int(usage.ru_utime + usage.ru_stime) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 if __name__ == "__main__":

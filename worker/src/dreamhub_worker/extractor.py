@@ -7,7 +7,6 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,25 +15,15 @@ import structlog
 
 from dreamhub.domain.media_types import MediaType
 from dreamhub.errors import BugError, DreamHubError, InvalidInputError, UnavailableError
+from dreamhub_worker.allowance import ExtractionLimits
 from dreamhub_worker.confine import ALL
 from dreamhub_worker.extract.extracted import Extracted
 from dreamhub_worker.frames import receive_frame, send_frame
 
 _START_SECONDS = 30
+_CHILD = "dreamhub_worker.extract_child"
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class ExtractionLimits:
-    """For one document."""
-
-    cpu_seconds: int = 120
-    wall_seconds: float = 180
-    memory_bytes: int = 768 * 2**20
-    """Address space of the process, libraries included: below what the pod has (1 GiB by default), so that a greedy
-    document meets this limit, which fails it alone, and not the container's, which ends the job."""
-    answer_bytes: int = 256 * 2**20
 
 
 class Extractor:
@@ -59,10 +48,12 @@ class Extractor:
 
     async def extract(self, path: Path, media_type: MediaType) -> Extracted:
         """Raises InvalidInputError with the reason; a dead child counts as the document's fault, and is replaced."""
+        allowed = self._limits.allow((await asyncio.to_thread(path.stat)).st_size)
+        request = {"path": str(path), "type": media_type, "cpu": allowed.cpu_seconds, "memory": allowed.memory_bytes}
         child = await self._ready_child()
         try:
-            async with asyncio.timeout(self._limits.wall_seconds):
-                answer = await self._ask(child, {"path": str(path), "type": media_type})
+            async with asyncio.timeout(allowed.wall_seconds):
+                answer = await self._ask(child, request)
         except TimeoutError as error:
             await self._stop()
             raise _timeout_error() from error
@@ -74,10 +65,10 @@ class Extractor:
         return await self._read(orjson.loads(answer))
 
     async def _read(self, answer: dict[str, Any]) -> Extracted:
+        if answer["last"]:  # the child's state, or its size, is not fit for another document
+            await self._stop()
         if "ok" in answer:
             return Extracted.from_wire(answer["ok"])
-        if answer["last"]:  # the child ends after this answer
-            await self._stop()
         error = answer["error"]
         raise InvalidInputError(error["message"], code=error["code"])
 
@@ -109,9 +100,8 @@ class Extractor:
         return await receive_frame(child.stdout, self._limits.answer_bytes)
 
     async def _start(self) -> Process:
-        limits = self._limits
-        numbers = (str(limits.memory_bytes), str(limits.cpu_seconds))
-        arguments = ("-P", "-m", "dreamhub_worker.extract_child", *numbers, str(self._folder))
+        own = (str(self._limits.memory_bytes), str(self._folder))
+        arguments = ("-P", "-m", _CHILD, *own)
         return await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdin=PIPE, stdout=PIPE, env=_child_environment(), start_new_session=True
         )
