@@ -20,11 +20,11 @@ from dreamhub.sql.ingest import (
     activate_version,
     claim_version,
     ensure_generation,
-    record_run_document,
     seal_chunks,
     start_run,
     store_batch,
 )
+from dreamhub.sql.work_items import NewItem, enqueue, settle_item
 from dreamhub.storage.functions import load_functions
 from dreamhub.storage.progress import publish
 from tests.integration.api.platform import Caller, Cluster, Tenant
@@ -45,6 +45,8 @@ TABLES = (
     "job_admissions",
     "work_items",
     "run_workers",
+    "source_checkpoints",
+    "source_items",
 )
 """Every table of `dreamhub.tenant_tables()`: a table that is not here, or that `plant` leaves empty, fails a test."""
 
@@ -52,9 +54,10 @@ _ROWS = {
     "object_outbox": "INSERT INTO object_outbox (version_id, doomed, due_at) VALUES ($1, false, '2100-01-01')",
     "rekey_runs": "INSERT INTO rekey_runs (key_id, total) VALUES ($1, 1)",
     "token_uses": "INSERT INTO token_uses (model, purpose, tokens) VALUES ($1, 'search', 7)",
-    "work_items": "INSERT INTO work_items (uid, version_id, document_id, position, size, weight) "
-    "SELECT uid, $1, 'doc', 1, 0, 0 FROM ingest_runs",
-    "run_workers": "INSERT INTO run_workers (uid, worker, holder) SELECT uid, 1, $1 FROM ingest_runs",
+    "source_checkpoints": "INSERT INTO source_checkpoints (source_key, kind, state_ct) "
+    "VALUES (decode(md5($1), 'hex'), 'web', convert_to($1, 'UTF8'))",
+    "source_items": "INSERT INTO source_items (source_key, item_key, revision_ct, document_id, round) "
+    "SELECT decode(md5($1), 'hex'), decode(md5(id), 'hex'), convert_to($1, 'UTF8'), id, 1 FROM documents",
 }
 """Tables that a healthy tenant has no row in most of the time: written by hand, with the version's id in it."""
 
@@ -120,9 +123,11 @@ async def _ingest(conn: Connection, planted: Planted, text: str) -> None:
 
 
 async def _record_run(conn: Connection, planted: Planted, uid: str) -> None:
-    run = NewRun(uid, planted.job, planted.marker, planted.marker, 1)
+    new = NewRun(uid, planted.job, planted.marker, planted.marker, 1)
     error = DocumentError(
         document=planted.document, error_class="Permanent", reason="Planted", message=f"{planted.marker} broke"
     )
     document = RunDocument(planted.document, planted.version, "Failed", error=error)
-    await record_run_document(conn, uid, await start_run(conn, run), document)
+    run = (await start_run(conn, new)).run
+    await enqueue(conn, uid, [NewItem(planted.version, planted.document)])
+    await settle_item(conn, run, planted.version, document)

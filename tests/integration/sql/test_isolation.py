@@ -25,6 +25,8 @@ TABLES = (
     "job_admissions",
     "work_items",
     "run_workers",
+    "source_checkpoints",
+    "source_items",
 )
 OPERATOR_READS = {
     "documents",

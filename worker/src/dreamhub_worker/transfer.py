@@ -7,11 +7,12 @@ of a second sooner without a client framework.
 import asyncio
 import hashlib
 import http.client
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from types import MappingProxyType
+from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import stamina
@@ -50,9 +51,14 @@ async def keep(data: bytes, path: Path) -> Original:
     return Original(len(data), hashlib.sha256(data).digest(), data[:HEAD_BYTES])
 
 
-async def upload(url: str, data: bytes, media_type: str) -> None:
-    """Put an object. Raises InvalidInputError `LinkExpired` or UnavailableError."""
+async def upload(url: str, data: bytes | Path, media_type: str) -> None:
+    """Put an object; a file is streamed. Raises InvalidInputError `LinkExpired` or UnavailableError."""
     await _retry(lambda: _upload(url, data, media_type))
+
+
+async def examine(path: Path) -> Original:
+    """What a download tells, of a file that is here already."""
+    return await asyncio.to_thread(_examine, path)
 
 
 async def _retry(action: Callable[[], T]) -> T:
@@ -79,24 +85,33 @@ def _download(url: str, path: Path, limit: int) -> Original:
     return Original(size, digest.digest(), first)
 
 
-def _upload(url: str, data: bytes, media_type: str) -> None:
-    with _exchange("PUT", url, data, media_type) as response:
-        response.read()
+def _upload(url: str, data: bytes | Path, media_type: str) -> None:
+    with ExitStack() as stack:
+        body = stack.enter_context(data.open("rb")) if isinstance(data, Path) else data
+        size = data.stat().st_size if isinstance(data, Path) else len(data)
+        headers = {"Content-Type": media_type, "Content-Length": str(size)}
+        stack.enter_context(_exchange("PUT", url, body, headers)).read()
+
+
+def _examine(path: Path) -> Original:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+        file.seek(0)
+        return Original(path.stat().st_size, digest, file.read(HEAD_BYTES))
 
 
 @contextmanager
 def _exchange(
-    method: str, url: str, body: bytes | None = None, media_type: str = "application/octet-stream"
+    method: str, url: str, body: bytes | BinaryIO | None = None, headers: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[http.client.HTTPResponse]:
     """One request and its successful answer; every failure, also while reading, as ours."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or parts.hostname is None:
         raise InvalidInputError("the job's link to the object store is not an HTTP URL", code="BadJobInput")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    headers = {"Content-Type": media_type} if body is not None else {}
     with closing(kind(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS)) as connection:
         try:
-            connection.request(method, f"{parts.path}?{parts.query}", body, headers)
+            connection.request(method, f"{parts.path}?{parts.query}", body, dict(headers))
             response = connection.getresponse()
             if response.status != http.client.OK:
                 raise status_error(response.status)

@@ -65,6 +65,8 @@ class InputSource(_Wire):
     identity: str
     """Equal in all IngestJobs that read the same source: its items and its checkpoint are found by it."""
     networks: tuple[OpenNetwork, ...] = ()
+    secret_dir: str | None = None
+    """Where the Secret that `secretRef` names is mounted."""
 
 
 class InputLinks(_Wire):
@@ -72,6 +74,14 @@ class InputLinks(_Wire):
 
     url: str
     token: Annotated[str, Field(repr=False)]
+
+
+class Hold(_Wire):
+    """Of a job whose documents are not known before they are collected: above this it waits for a person."""
+
+    tokens_above: Annotated[int, Field(ge=0)]
+    seen: dict[str, tuple[int, int]] = {}
+    """Bytes and tokens of the tenant's documents by media type: what its estimate is made of."""
 
 
 class JobInput(_Wire):
@@ -88,6 +98,7 @@ class JobInput(_Wire):
     documents: tuple[InputDocument, ...] = ()
     texts: tuple[InputText, ...] = Field(default=())
     source: InputSource | None = None
+    hold: Hold | None = None
     links: InputLinks | None = None
     """None: every original has its URL here."""
     parallelism: Annotated[int, Field(ge=1)] = 1

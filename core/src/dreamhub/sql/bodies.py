@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 
 from dreamhub.domain.keys import DataKeys
+from dreamhub.sql.connections import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,12 @@ def open_body(keys: DataKeys, landing: uuid.UUID, ordinal: int, sealed: bytes) -
     return Body(title, tuple(heading_path), text)
 
 
+def read_unit(row: Record) -> str | None:
+    """What a chunk's number counts. Those stored before there were other units count pages."""
+    unit: str | None = row["unit"]
+    return unit or ("page" if row["page"] is not None else None)
+
+
 def blind_name(keys: DataKeys, name: str) -> bytes:
     """One document for a name, whichever way its accents are composed."""
     return keys.blind("name", unicodedata.normalize("NFC", name).encode())
@@ -60,3 +67,11 @@ def blind_tags(keys: DataKeys, tags: tuple[str, ...]) -> list[bytes]:
 
 def chunk_identity(landing: uuid.UUID, ordinal: int) -> bytes:
     return f"chunk:{landing}:{ordinal}".encode()
+
+
+def checkpoint_identity(source: bytes) -> bytes:
+    return f"source:{source.hex()}".encode()
+
+
+def item_identity(source: bytes, item: bytes) -> bytes:
+    return f"item:{source.hex()}:{item.hex()}".encode()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dreamhub.domain.keys import DataKeys, key_header
-from dreamhub.sql.bodies import chunk_identity, document_identity
+from dreamhub.sql.bodies import checkpoint_identity, chunk_identity, document_identity, item_identity
 from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.queries import load_queries
 
@@ -40,7 +40,22 @@ class ChunkPlace:
     ordinal: int = -1
 
 
-Place = DocumentPlace | ChunkPlace
+@dataclass(frozen=True, slots=True)
+class CheckpointPlace:
+    """Behind the last source that was looked at."""
+
+    source: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPlace:
+    """Behind the last item of a source that was looked at."""
+
+    source: bytes = b""
+    item: bytes = b""
+
+
+Place = DocumentPlace | ChunkPlace | CheckpointPlace | ItemPlace
 START: Place = DocumentPlace()
 
 
@@ -73,10 +88,15 @@ async def finish_rekey(conn: Connection, key_id: str) -> None:
 async def rekey_batch(conn: Connection, keys: DataKeys, place: Place, *, limit: int = BATCH_ROWS) -> Step:
     """Bring the next rows under the active key of `keys`, all or none of them, and count them."""
     async with conn.transaction():
-        if isinstance(place, DocumentPlace):
-            step = await _rekey_documents(conn, keys, place, limit)
-        else:
-            step = await _rekey_chunks(conn, keys, place, limit)
+        match place:
+            case DocumentPlace():
+                step = await _rekey_documents(conn, keys, place, limit)
+            case ChunkPlace():
+                step = await _rekey_chunks(conn, keys, place, limit)
+            case CheckpointPlace():
+                step = await _rekey_checkpoints(conn, keys, place, limit)
+            case ItemPlace():
+                step = await _rekey_items(conn, keys, place, limit)
         if step.rows:
             await conn.execute(_SQL["advance_rekey"], keys.active, step.rows)
     return step
@@ -98,7 +118,25 @@ async def _rekey_chunks(conn: Connection, keys: DataKeys, place: ChunkPlace, lim
     fresh = await _reseal(keys, sealed)
     landings, ordinals = [row["landing"] for row in rows], [row["ordinal"] for row in rows]
     await conn.execute(_SQL["update_chunks"], landings, ordinals, fresh)
-    return Step(len(rows), ChunkPlace(landings[-1], ordinals[-1]) if len(rows) == limit else None)
+    return Step(len(rows), ChunkPlace(landings[-1], ordinals[-1]) if len(rows) == limit else CheckpointPlace())
+
+
+async def _rekey_checkpoints(conn: Connection, keys: DataKeys, place: CheckpointPlace, limit: int) -> Step:
+    header = key_header(keys.active)
+    rows = await conn.fetch(_SQL["lock_checkpoints"], place.source, header, len(header), limit)
+    fresh = await _reseal(keys, [(row["state_ct"], checkpoint_identity(row["source_key"])) for row in rows])
+    await conn.execute(_SQL["update_checkpoints"], [row["source_key"] for row in rows], fresh)
+    return Step(len(rows), CheckpointPlace(rows[-1]["source_key"]) if len(rows) == limit else ItemPlace())
+
+
+async def _rekey_items(conn: Connection, keys: DataKeys, place: ItemPlace, limit: int) -> Step:
+    header = key_header(keys.active)
+    rows: list[Record] = await conn.fetch(_SQL["lock_items"], place.source, place.item, header, len(header), limit)
+    sealed = [(row["revision_ct"], item_identity(row["source_key"], row["item_key"])) for row in rows]
+    fresh = await _reseal(keys, sealed)
+    sources, items = [row["source_key"] for row in rows], [row["item_key"] for row in rows]
+    await conn.execute(_SQL["update_items"], sources, items, fresh)
+    return Step(len(rows), ItemPlace(sources[-1], items[-1]) if len(rows) == limit else None)
 
 
 async def _reseal(keys: DataKeys, sealed: Sequence[tuple[bytes, bytes]]) -> list[bytes]:

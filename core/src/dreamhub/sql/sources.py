@@ -10,6 +10,7 @@ from typing import Any
 
 from dreamhub.domain.keys import DataKeys
 from dreamhub.errors import InvalidInputError
+from dreamhub.sql.bodies import checkpoint_identity, item_identity
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.documents import Source, VersionState
 from dreamhub.sql.queries import load_queries
@@ -59,14 +60,6 @@ class KnownItem:
 
 def source_key(keys: DataKeys, kind: Source, identity: str) -> SourceKey:
     return SourceKey(keys.blind("source", f"{kind}:{identity}".encode(errors="surrogatepass")), kind)
-
-
-def checkpoint_identity(source: bytes) -> bytes:
-    return f"source:{source.hex()}".encode()
-
-
-def item_identity(source: bytes, item: bytes) -> bytes:
-    return f"item:{source.hex()}:{item.hex()}".encode()
 
 
 async def open_source(conn: Connection, keys: DataKeys, source: SourceKey) -> OpenedSource:

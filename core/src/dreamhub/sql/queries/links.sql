@@ -5,7 +5,7 @@ SELECT EXISTS (SELECT FROM ingest_runs WHERE uid = $1 AND finished_at IS NULL)
 SELECT w.version_id
 FROM work_items w
 JOIN document_versions v ON v.id = w.version_id
-WHERE w.run_uid = $1 AND w.version_id = ANY ($2::text[])
+WHERE w.uid = $1 AND w.version_id = ANY ($2::text[])
 
 -- name: find_writable
 SELECT o.version_id

@@ -2,6 +2,8 @@
 SELECT
     (SELECT count(*) FROM documents WHERE substring(meta_ct FROM 1 FOR $2) <> $1)
     + (SELECT count(*) FROM chunks WHERE substring(body_ct FROM 1 FOR $2) <> $1)
+    + (SELECT count(*) FROM source_checkpoints WHERE substring(state_ct FROM 1 FOR $2) <> $1)
+    + (SELECT count(*) FROM source_items WHERE substring(revision_ct FROM 1 FOR $2) <> $1)
 
 -- name: begin_rekey
 -- The first count stays: progress is told against it.
@@ -40,3 +42,29 @@ WHERE d.id = fresh.id
 UPDATE chunks c SET body_ct = fresh.sealed
 FROM unnest($1::uuid[], $2::integer[], $3::bytea[]) AS fresh (landing, ordinal, sealed)
 WHERE c.landing = fresh.landing AND c.ordinal = fresh.ordinal
+
+-- name: lock_checkpoints
+SELECT source_key, state_ct
+FROM source_checkpoints
+WHERE source_key > $1 AND substring(state_ct FROM 1 FOR $3) <> $2
+ORDER BY source_key
+LIMIT $4
+FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: lock_items
+SELECT source_key, item_key, revision_ct
+FROM source_items
+WHERE (source_key, item_key) > ($1, $2) AND substring(revision_ct FROM 1 FOR $4) <> $3
+ORDER BY source_key, item_key
+LIMIT $5
+FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: update_checkpoints
+UPDATE source_checkpoints s SET state_ct = fresh.sealed
+FROM unnest($1::bytea[], $2::bytea[]) AS fresh (source_key, sealed)
+WHERE s.source_key = fresh.source_key
+
+-- name: update_items
+UPDATE source_items i SET revision_ct = fresh.sealed
+FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS fresh (source_key, item_key, sealed)
+WHERE i.source_key = fresh.source_key AND i.item_key = fresh.item_key
