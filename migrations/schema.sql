@@ -970,7 +970,9 @@ CREATE TABLE dreamhub.chunks (
     strategy text NOT NULL,
     terms integer[] NOT NULL,
     body_ct bytea NOT NULL,
-    page integer
+    page integer,
+    unit text,
+    CONSTRAINT chunks_unit_check CHECK ((unit = ANY (ARRAY['page'::text, 'slide'::text, 'sheet'::text, 'row'::text, 'line'::text])))
 )
 PARTITION BY LIST (tenant_id);
 ALTER TABLE ONLY dreamhub.chunks ALTER COLUMN embedding SET STORAGE MAIN;
@@ -983,6 +985,7 @@ COMMENT ON TABLE dreamhub.chunks IS 'No foreign keys: a batch locks its version 
 COMMENT ON COLUMN dreamhub.chunks.bm25 IS 'The term-frequency part of BM25 at the same hashes.';
 COMMENT ON COLUMN dreamhub.chunks.terms IS 'Keyed hashes of the words.';
 COMMENT ON COLUMN dreamhub.chunks.body_ct IS 'Text, title and heading path, encrypted; landing and ordinal are the associated data.';
+COMMENT ON COLUMN dreamhub.chunks.unit IS 'What `page` counts. NULL beside a number: a page, of a chunk stored before there were others.';
 CREATE TABLE dreamhub.document_versions (
     tenant_id text NOT NULL,
     id text NOT NULL,
@@ -1368,7 +1371,9 @@ CREATE TABLE t_snapshot.chunks (
     strategy text NOT NULL,
     terms integer[] NOT NULL,
     body_ct bytea NOT NULL,
-    page integer
+    page integer,
+    unit text,
+    CONSTRAINT chunks_unit_check CHECK ((unit = ANY (ARRAY['page'::text, 'slide'::text, 'sheet'::text, 'row'::text, 'line'::text])))
 );
 ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN embedding SET STORAGE MAIN;
 ALTER TABLE ONLY t_snapshot.chunks ALTER COLUMN bm25 SET STORAGE MAIN;
@@ -1378,6 +1383,7 @@ ALTER TABLE t_snapshot.chunks OWNER TO dreamhub_owner;
 COMMENT ON COLUMN t_snapshot.chunks.bm25 IS 'The term-frequency part of BM25 at the same hashes.';
 COMMENT ON COLUMN t_snapshot.chunks.terms IS 'Keyed hashes of the words.';
 COMMENT ON COLUMN t_snapshot.chunks.body_ct IS 'Text, title and heading path, encrypted; landing and ordinal are the associated data.';
+COMMENT ON COLUMN t_snapshot.chunks.unit IS 'What `page` counts. NULL beside a number: a page, of a chunk stored before there were others.';
 CREATE TABLE t_snapshot.document_versions (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     id text NOT NULL,
