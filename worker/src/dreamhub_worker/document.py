@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from dreamhub.domain.media_types import sniff
 from dreamhub.errors import UnavailableError
 from dreamhub.metering import TokenMeter
 from dreamhub.sql.ingest import (
@@ -23,6 +22,7 @@ from dreamhub_worker.chunking import STRATEGY, Piece, document_title, split, tex
 from dreamhub_worker.context import Toolbox
 from dreamhub_worker.extract.extracted import Extracted
 from dreamhub_worker.meter import Meter
+from dreamhub_worker.sniffing import sniff_file
 from dreamhub_worker.transfer import Original
 
 BATCH_CHUNKS = 256
@@ -83,7 +83,7 @@ async def _read(tools: Toolbox, meter: Meter, source: Source) -> Extracted:
                 await tools.stop.guard(tools.scanner.scan(path))
         meter.stage, meter.fraction = "Extracting", _FETCHED
         with meter.timed("parse"):
-            media_type = sniff(original.head, source.claimed.name, source.claimed.media_type)
+            media_type = sniff_file(path, source.claimed.name, source.claimed.media_type)
             return await tools.stop.guard(tools.extractor.extract(path, media_type))
 
 
@@ -123,4 +123,5 @@ def _chunk(title: str, piece: Piece, tokens: int) -> Chunk:
         char_end=piece.end,
         tokens=tokens,
         strategy=STRATEGY,
+        unit=piece.unit,
     )

@@ -10,7 +10,7 @@ from typing import Generic, Literal, TypeVar
 from dreamhub import ids
 from dreamhub.domain.keys import DataKeys
 from dreamhub.errors import InvalidInputError, NotFoundError, UnavailableError
-from dreamhub.sql.bodies import Meta, blind_name, blind_tags, open_body, open_meta, seal_meta
+from dreamhub.sql.bodies import Meta, blind_name, blind_tags, open_body, open_meta, read_unit, seal_meta
 from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.outbox import doom_objects, take_announcement
 from dreamhub.sql.queries import load_queries
@@ -99,6 +99,8 @@ class Document:
 class StoredChunk:
     ordinal: int
     page: int | None
+    unit: str | None
+    """What `page` counts: `page`, `slide`, `sheet`, `row` or `line`."""
     char_start: int
     char_end: int
     tokens: int
@@ -279,6 +281,7 @@ def _read_chunk(keys: DataKeys, row: Record) -> StoredChunk:
     return StoredChunk(
         ordinal=row["ordinal"],
         page=row["page"],
+        unit=read_unit(row),
         char_start=row["char_start"],
         char_end=row["char_end"],
         tokens=row["tokens"],

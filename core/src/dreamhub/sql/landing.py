@@ -53,6 +53,7 @@ COLUMNS = (
     "terms",
     "bm25",
     "embedding",
+    "unit",
 )
 """As in the rows of a `SealedBatch`. The tenant's column is left to the partition's default."""
 
@@ -120,6 +121,8 @@ class Chunk:
     char_end: int
     tokens: int
     strategy: str
+    unit: str | None = None
+    """What `page` counts, such as `slide`; None where there is no page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +285,7 @@ def _seal(keys: DataKeys, index: TermIndex, claimed: ClaimedVersion, chunk: Chun
         terms.ids.tolist(),
         encode_sparsevec(terms),
         vector,
+        chunk.unit,
     )
 
 

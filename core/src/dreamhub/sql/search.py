@@ -12,7 +12,7 @@ from dreamhub.domain.keys import DataKeys
 from dreamhub.domain.ranking import Scores, fuse
 from dreamhub.domain.terms import TermStatistics, weigh_query
 from dreamhub.errors import ConflictError
-from dreamhub.sql.bodies import blind_tags, open_body, open_meta
+from dreamhub.sql.bodies import blind_tags, open_body, open_meta, read_unit
 from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.queries import load_queries
 
@@ -67,6 +67,8 @@ class Hit:
     version_id: str
     ordinal: int
     page: int | None
+    unit: str | None
+    """What `page` counts: `page`, `slide`, `sheet`, `row` or `line`."""
     char_start: int
     char_end: int
     title: str
@@ -172,6 +174,7 @@ def _read_hit(keys: DataKeys, row: Record, entry: _Ranked) -> Hit:
         version_id=row["version_id"],
         ordinal=entry.ordinal,
         page=row["page"],
+        unit=read_unit(row),
         char_start=row["char_start"],
         char_end=row["char_end"],
         title=body.title,

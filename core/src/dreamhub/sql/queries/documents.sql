@@ -56,7 +56,7 @@ ORDER BY number DESC
 SELECT v.shown FROM documents d LEFT JOIN document_versions v ON v.id = d.active_version WHERE d.id = $1
 
 -- name: list_chunks
-SELECT landing, ordinal, page, char_start, char_end, tokens, body_ct
+SELECT landing, ordinal, page, unit, char_start, char_end, tokens, body_ct
 FROM chunks
 WHERE landing = $1 AND ordinal > $2
 ORDER BY ordinal

@@ -59,7 +59,7 @@ JOIN chunks c USING (landing, ordinal)
 -- name: fetch_hits
 -- Chunks that an activation deleted since the candidates were taken are absent.
 SELECT
-    c.landing, c.ordinal, c.document_id, c.version_id, c.page, c.char_start, c.char_end, c.body_ct, d.meta_ct
+    c.landing, c.ordinal, c.document_id, c.version_id, c.page, c.unit, c.char_start, c.char_end, c.body_ct, d.meta_ct
 FROM unnest($1::uuid[], $2::integer[]) AS wanted (landing, ordinal)
 JOIN chunks c USING (landing, ordinal)
 JOIN documents d ON d.id = c.document_id
