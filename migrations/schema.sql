@@ -162,7 +162,9 @@ BEGIN
     END IF;
     EXECUTE format(
         'SELECT (SELECT count(*) FROM %1$I.documents WHERE substring(meta_ct FROM 1 FOR $2) = $1) '
-        '+ (SELECT count(*) FROM %1$I.chunks WHERE substring(body_ct FROM 1 FOR $2) = $1)',
+        '+ (SELECT count(*) FROM %1$I.chunks WHERE substring(body_ct FROM 1 FOR $2) = $1) '
+        '+ (SELECT count(*) FROM %1$I.source_checkpoints WHERE substring(state_ct FROM 1 FOR $2) = $1) '
+        '+ (SELECT count(*) FROM %1$I.source_items WHERE substring(revision_ct FROM 1 FOR $2) = $1)',
         schema_name
     ) INTO counted USING head, octet_length(head);
     RETURN counted;
