@@ -93,7 +93,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     caches = _open_caches(settings, api, stack)
     stores = await _open_stores(settings, stack)
     authenticator = await _open_authenticator(settings, resources.Cluster(api), caches, stack)
-    models = Models(load_models(settings.models_file))
+    models = Models(load_models(settings.models_file), stores.redis)
     stack.push_async_callback(models.close)
     await models.warm()
     metrics = build_metrics()

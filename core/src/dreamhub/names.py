@@ -24,6 +24,9 @@ SUSPENDED_LABEL = f"{API_GROUP}/suspended"
 ADOPT_ANNOTATION = f"{API_GROUP}/adopt"
 """On a Tenant: the UID of a former Tenant of the same name whose namespace, documents and keys it takes over."""
 
+APPROVED_BY_ANNOTATION = f"{API_GROUP}/approved-by"
+"""On an IngestJob: who set spec.approved. An admission policy sees to it that this is true."""
+
 REQUEST_ANNOTATION = f"{API_GROUP}/request"
 """On an IngestJob that was ordered under an Idempotency-Key: digests of the key and of the request."""
 

@@ -21,7 +21,7 @@ PROBE_USER = "user default on nopass resetkeys resetchannels -@all +ping"
 
 _OWN_KEYS = "~dh:* &dh:*"
 RULES: Mapping[str, str] = {
-    "api": f"{_OWN_KEYS} +@all -@dangerous -@scripting +fcall_ro",
+    "api": f"{_OWN_KEYS} +@all -@dangerous -@scripting +fcall +fcall_ro",
     "operator": f"{_OWN_KEYS} +@all -@dangerous +acl|setuser +acl|getuser +acl|deluser +acl|list +acl|save "
     "+acl|whoami +info",
 }

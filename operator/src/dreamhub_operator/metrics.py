@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from dreamhub.errors import DreamHubError
 from dreamhub.telemetry.metrics import SECONDS
+from dreamhub_operator.duties.budget_metrics import ModelMetrics
 from dreamhub_operator.isolation.metrics import IsolationMetrics
 from dreamhub_operator.kinds import resource_of
 
@@ -50,6 +51,7 @@ class Metrics:
         )
         self._add_jobs(registry)
         self.isolation = IsolationMetrics(registry)
+        self.models = ModelMetrics(registry)
 
     def _add_jobs(self, registry: CollectorRegistry) -> None:
         self.jobs = Gauge("dreamhub_jobs", "IngestJobs by phase.", ["phase"], registry=registry)

@@ -6,11 +6,15 @@ All methods raise TransientError when their server does not answer.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from dreamhub.domain.call_budget import Rates
+from dreamhub.domain.cost import Ratios
 from dreamhub.sql.audit import Digests, Line
 from dreamhub.sql.logins import FormerSlot
 from dreamhub.sql.quota import Admission, Limits, QuotaUsage
+from dreamhub.sql.reservations import Shortage
 from dreamhub.sql.runs import ResolvedDocument, RunStatus
 from dreamhub.sql.tenants import RekeyRun
+from dreamhub.storage.model_budget import Calls, Place
 from dreamhub.storage.redis_audit import Users
 from dreamhub_operator.desired.credentials import Credentials
 
@@ -61,6 +65,9 @@ class Database(Protocol):
     async def fetch_runs(self, tenant: str, uids: Collection[str]) -> Mapping[str, RunStatus]:
         """The runs that have begun, among these."""
 
+    async def fetch_ratios(self, tenant: str) -> Ratios:
+        """What the tenant's latest documents have taken, by media type."""
+
     async def ping(self) -> None:
         """Whether it answers and its schema suits this build."""
 
@@ -81,7 +88,10 @@ class Quotas(Protocol):
         """Give places to jobs (UIDs by name) in this order while there are any; the names that have one now."""
 
     async def release_jobs(self, tenant: str, names: Collection[str]) -> None:
-        """Take back places. Idempotent."""
+        """Take back places, and the tokens that are kept with them. Idempotent."""
+
+    async def reserve_tokens(self, tenant: str, uid: str, tokens: int) -> Shortage | None:
+        """Keep tokens for an IngestJob that has a place; why they cannot be kept, or None. Idempotent."""
 
 
 class Cache(Protocol):
@@ -96,6 +106,12 @@ class Cache(Protocol):
 
     async def delete_keys(self, tenant: str) -> None:
         """Remove everything under the tenant's prefix."""
+
+    async def fetch_calls(self, places: Sequence[Place]) -> Mapping[Place, Calls]:
+        """What tenants' processes have counted of their calls to models; places without calls are left out."""
+
+    async def put_shares(self, shares: Mapping[Place, Rates], gone: Collection[Place]) -> None:
+        """What tenants may use of models' limits for the next two minutes; those of `gone` nothing any more."""
 
 
 class Objects(Protocol):

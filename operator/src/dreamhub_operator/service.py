@@ -17,6 +17,7 @@ from dreamhub.names import KEYS_SECRET, tenant_of_namespace
 from dreamhub_operator.cluster import ObjectKey
 from dreamhub_operator.connection import Connection
 from dreamhub_operator.context import Context
+from dreamhub_operator.duties.budget import ModelBudgets
 from dreamhub_operator.duties.isolation import IsolationDuty
 from dreamhub_operator.duties.rotation import RotationDuty
 from dreamhub_operator.duties.usage import UsageBoard, UsageDuty
@@ -112,7 +113,7 @@ class Service:
         sole = partial(stay_sole, self.context.cluster, username)
         work: list[Callable[[], Coroutine[None, None, None]]]
         work = [self.election.hold, sole, *reflected, self._work_on_tenants, self._ingest_jobs.run]
-        work += [self._verifier.run]
+        work += [self._verifier.run, ModelBudgets(self.context).run]
         work += [self._poll().run, QueueSweep(self._queues, self.freshness.all_opened, self._ingest_jobs.add).run]
         tasks = [asyncio.create_task(start()) for start in work]
         watches = asyncio.create_task(self._watch(stop))

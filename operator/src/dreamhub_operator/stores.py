@@ -7,16 +7,20 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from dreamhub.domain.call_budget import Rates
+from dreamhub.domain.cost import Ratios
 from dreamhub.errors import NotFoundError, UnavailableError
 from dreamhub.names import object_key
-from dreamhub.sql import audit, logins, owners, quota, runs, schema, tenants
+from dreamhub.sql import audit, logins, owners, quota, reservations, runs, schema, tenants
 from dreamhub.sql.audit import Digests, Line
 from dreamhub.sql.connections import Connection, Pool, translate_failures
 from dreamhub.sql.logins import FormerSlot
 from dreamhub.sql.quota import Admission, Limits, QuotaUsage
+from dreamhub.sql.reservations import Shortage
 from dreamhub.sql.runs import ResolvedDocument, RunStatus
 from dreamhub.sql.tenants import RekeyRun
-from dreamhub.storage import redis_acl, redis_audit
+from dreamhub.storage import model_budget, redis_acl, redis_audit
+from dreamhub.storage.model_budget import Calls, Place
 from dreamhub.storage.objects import ObjectStore
 from dreamhub.storage.redis_audit import Users
 from dreamhub_operator.desired.credentials import Credentials
@@ -96,6 +100,10 @@ class PostgresDatabase:
         async with self._connection() as conn:
             return await runs.fetch_progress(conn, tenant, uids)
 
+    async def fetch_ratios(self, tenant: str) -> Ratios:
+        async with self._connection() as conn:
+            return await reservations.fetch_ratios(conn, tenant)
+
     async def ping(self) -> None:
         async with self._connection() as conn:
             version = await schema.fetch_schema_version(conn)
@@ -146,6 +154,10 @@ class PostgresQuotas:
         async with self._connection() as conn:
             await quota.release_jobs(conn, tenant, names)
 
+    async def reserve_tokens(self, tenant: str, uid: str, tokens: int) -> Shortage | None:
+        async with self._connection() as conn:
+            return await reservations.reserve_tokens(conn, tenant, uid, tokens)
+
 
 @dataclass(frozen=True)
 class RedisCache:
@@ -162,6 +174,12 @@ class RedisCache:
 
     async def delete_keys(self, tenant: str) -> None:
         await redis_acl.delete_tenant_keys(self.redis, tenant)
+
+    async def fetch_calls(self, places: Sequence[Place]) -> Mapping[Place, Calls]:
+        return await model_budget.fetch_calls(self.redis, places)
+
+    async def put_shares(self, shares: Mapping[Place, Rates], gone: Collection[Place]) -> None:
+        await model_budget.put_shares(self.redis, shares, gone)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 import base64
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dreamhub.domain.job_input import Build, JobInput
-from dreamhub.llm.models import BUILTIN_EMBEDDING, DEFAULT_MODELS, ModelSettings
+from dreamhub.llm.models import BUILTIN_EMBEDDING, DEFAULT_MODELS, ModelSettings, parse_models
 from dreamhub_operator.desired.credentials import (
     ROTATION,
     Addresses,
@@ -19,6 +20,7 @@ from dreamhub_operator.desired.credentials import (
     read_entry,
 )
 from dreamhub_operator.desired.job import WorkerTemplate, build_input, build_job, spec_hash
+from dreamhub_operator.desired.model_keys import read_keys, render_models
 from dreamhub_operator.desired.namespace import (
     build_namespace,
     build_owner_binding,
@@ -28,7 +30,7 @@ from dreamhub_operator.desired.namespace import (
 from dreamhub_operator.desired.network import build_network_policies
 from dreamhub_operator.desired.ownership import owner_selector
 from dreamhub_operator.desired.quota import build_limits, build_quota
-from dreamhub_operator.reconcile.job_order import inline_version, read_api_key, render_models
+from dreamhub_operator.reconcile.job_order import inline_version
 from dreamhub_operator.settings import Dns, EgressRule
 from tests.unit.operator.builders import ingest_job, tenant
 
@@ -95,20 +97,23 @@ def test_the_hash_covers_the_work_and_nothing_that_may_change() -> None:
 
 def test_the_input_holds_the_order_and_a_remote_models_key() -> None:
     order = JobInput(tenant="acme", job="x", uid="job-uid", build=Build(name="1"), embedding_model="m")
-    secret = build_input("acme", ingest_job(), order, "models: []", "sk-secret")
+    secret = build_input("acme", ingest_job(), order, "models: []", {"api-key-1": "sk-secret"})
     assert JobInput.model_validate_json(read_entry(secret, "job.json") or "") == order
-    assert read_entry(secret, "api-key") == "sk-secret"
+    assert read_entry(secret, "api-key-1") == "sk-secret"
 
 
 def test_a_worker_is_told_only_its_own_model(tmp_path: Any) -> None:
     key = tmp_path / "key"
     key.write_text("sk-secret\n")
     remote = ModelSettings(name="m", kind="embedding", endpoint="https://x/v1", dimensions=8, api_key_file=key)
-    assert '"apiKeyFile": "/var/run/dreamhub/job/api-key"' in render_models(remote)
-    assert read_api_key(remote) == "sk-secret"
+    other = ModelSettings(name="o", kind="embedding", endpoint="https://y/v1", dimensions=8, api_key_files=(key, key))
+    [told] = parse_models(render_models(remote, "/job")).models
+    [(name, secret)] = read_keys(remote).items()
+    assert (told.key_files, secret) == ((Path(f"/job/{name}"),), "sk-secret")
+    assert not read_keys(other).keys() & read_keys(remote).keys()
     builtin = DEFAULT_MODELS.find("embedding", BUILTIN_EMBEDDING)
-    assert "apiKeyFile" not in render_models(builtin)
-    assert read_api_key(builtin) is None
+    assert "apiKey" not in render_models(builtin, "/job")
+    assert read_keys(builtin) == {}
 
 
 def test_an_inline_text_is_the_same_version_at_each_try() -> None:

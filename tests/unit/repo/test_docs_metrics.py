@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.unit.repo.tree import ROOT, Module, modules
 
-KINDS = {"Counter": "_total", "Gauge": "", "Histogram": ""}
+KINDS = {"Counter": "_total", "Gauge": "", "Histogram": "", "HistogramMetricFamily": ""}
 SERVICES = ("operator/src/", "api-server/src/", "core/src/")
 
 

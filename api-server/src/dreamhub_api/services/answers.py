@@ -37,11 +37,11 @@ class AnswerService:
         name = self._chat_model(tenant)
         question = Question(asked.question, asked.passages, asked.filters, "answer")
         found = await self._search.find(tenant, question)
-        meter = self._search.meter(tenant, "answer")
-        chat = await self._models.chat(name)
+        chat = await self._models.chat(name, tenant)
         if chat is None or not found.hits:
-            text, citations = await self._extract(meter, asked.question, found)
+            text, citations = await self._extract(tenant, asked.question, found)
         else:
+            meter = self._search.meter(tenant, "answer")
             text, citations = await _ask_model(meter, chat, asked.question, found.hits)
         return AnswerResponse(
             answer=text,
@@ -51,7 +51,7 @@ class AnswerService:
             took_ms=round((time.perf_counter() - started) * 1000, 3),
         )
 
-    async def _extract(self, meter: TokenMeter, question: str, found: Found) -> tuple[str, tuple[Citation, ...]]:
+    async def _extract(self, tenant: str, question: str, found: Found) -> tuple[str, tuple[Citation, ...]]:
         """With the model that embedded the question, so that likeness means the same.
 
         What a built-in model compares here is charged to nobody: the question was.
@@ -60,8 +60,8 @@ class AnswerService:
         draft = await asyncio.to_thread(Draft, question, passages)
         if not draft.texts:
             return NO_ANSWER, ()
-        embedder = await self._models.embedder(found.model)
-        embedded = await meter.embed(embedder, draft.texts)
+        embedder = await self._models.embedder(found.model, tenant)
+        embedded = await self._search.meter(tenant, "answer").embed(embedder, draft.texts)
         answer = await asyncio.to_thread(draft.finish, embedded.result.vectors)
         return answer.text, cite_quotes(answer, found.hits)
 
@@ -130,6 +130,7 @@ def cite(number: int, hit: Hit, quote: str, start: int) -> Citation:
         version_id=hit.version_id,
         ordinal=hit.ordinal,
         page=hit.page,
+        unit=hit.unit,
         char_start=hit.char_start + start,
         char_end=min(hit.char_end, hit.char_start + start + len(quote)),
         title=hit.title,

@@ -70,7 +70,7 @@ class SearchService:
                 await check_tokens(session.conn)
         if state is None:
             return Found([], self._configured_model(tenant), 0.0)
-        embedder = await self._models.embedder(state.model)
+        embedder = await self._models.embedder(state.model, tenant)
         embedded = await self.meter(tenant, question.purpose).embed(embedder, [question.text])
         terms = await asyncio.to_thread(self._term_index(tenant).query, question.text)
         query = SearchQuery(

@@ -9,6 +9,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from dreamhub.errors import InvalidInputError
+from dreamhub.llm.budget import Budget
 from dreamhub.llm.models import ModelSettings
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class ChatCompletion:
 class ChatModel(Protocol):
     @property
     def model(self) -> str: ...
+
+    def charged_to(self, budget: Budget) -> "ChatModel":
+        """The same model for calls in another's name."""
+        ...
 
     async def complete(self, messages: Sequence[ChatMessage], max_tokens: int) -> ChatCompletion: ...
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dreamhub.errors import InvalidInputError
+from dreamhub.llm.budget import Budget
 from dreamhub.llm.models import BUILTIN_EMBEDDING, ModelSettings
 
 Vectors = NDArray[np.float32]
@@ -22,7 +23,7 @@ class EmbeddingResult:
     tokens: tuple[int, ...]
     """For each text: exact for the built-in model, the provider's total spread by length for others."""
     wait_seconds: float = 0
-    """Spent on a provider's refusals: back-off and Retry-After."""
+    """In which nobody worked: for a turn of the budget, and for a provider that refused or was away."""
 
 
 class Embedder(Protocol):
@@ -40,6 +41,10 @@ class Embedder(Protocol):
     @property
     def lexical_weight(self) -> float:
         """Share of BM25 in the fused ranking that suits this model."""
+        ...
+
+    def charged_to(self, budget: Budget, *, urgent: bool) -> "Embedder":
+        """The same embedder for calls in another's name; `urgent` where a person waits."""
         ...
 
     async def embed(self, texts: list[str]) -> EmbeddingResult:

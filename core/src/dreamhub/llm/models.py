@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from dreamhub.domain.call_budget import Rates
 from dreamhub.errors import InvalidInputError
 from dreamhub.secret_files import read_secret
 
@@ -36,14 +37,30 @@ class ModelSettings(BaseModel):
     lexical_weight: float = Field(default=0.5, ge=0, le=1)
     """Share of BM25 in the fused ranking. Measured for each embedding model on an evaluation set."""
     api_key_file: Path | None = None
+    api_key_files: tuple[Path, ...] = ()
+    """Several keys, used in turn; one that the provider refuses is left out until it is replaced."""
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    """What the provider allows to all keys together; shared by all tenants by weight. None: as many as it answers."""
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    """As above. Requests are packed to a small part of it."""
+    fallback_share: float = Field(default=0.02, gt=0, le=1)
+    """Of these limits, what each process keeps to by itself where it has no share, such as while Redis is away."""
+    max_concurrency: int = Field(default=32, ge=1, le=1000)
+    """Requests that one process has under way at most; it finds out by itself how many below that are good."""
     price_per_million_tokens: Decimal | None = Field(default=None, ge=0)
     """What a million tokens cost, in `currency`. None: nobody asks for money."""
     currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
     """Of the price, as ISO 4217 writes it."""
     timeout_seconds: float = Field(default=30, gt=0)
-    """For one request. The retry loop around it has its own, longer budget."""
-    budget_seconds: float = Field(default=180, gt=0)
-    """Time for a request with all its retries, waiting for the provider's rate limit included."""
+    """For one attempt at most; usually it is given up earlier, at several times what answers take. The retry loop
+    around it has its own, longer budget."""
+    budget_seconds: float = Field(default=900, gt=0)
+    """How long ingestion waits for one request with all its retries: for its turn, and for a provider that is away."""
+    urgent_budget_seconds: float = Field(default=20, gt=0)
+    """The same where a person waits: searches and answers."""
+    key_grace_seconds: float = Field(default=180, ge=0)
+    """How long ingestion waits for another key once the provider refuses all: as long as a changed Secret takes to
+    reach every pod."""
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
@@ -57,9 +74,20 @@ class ModelSettings(BaseModel):
     def builtin(self) -> bool:
         return self.name.startswith("builtin/")
 
-    def read_api_key(self) -> str:
-        """The key as it is now, or a placeholder for endpoints that want none. Raises InvalidInputError."""
-        return read_secret(self.api_key_file) if self.api_key_file else "none"
+    @property
+    def key_files(self) -> tuple[Path, ...]:
+        """All of them, each once."""
+        single = (self.api_key_file,) if self.api_key_file is not None else ()
+        return tuple(dict.fromkeys((*single, *self.api_key_files)))
+
+    @property
+    def rates(self) -> Rates:
+        """What the provider allows to all."""
+        return Rates(self.requests_per_minute, self.tokens_per_minute)
+
+    def read_api_keys(self) -> tuple[str, ...]:
+        """As they are now. Raises InvalidInputError."""
+        return tuple(read_secret(file) for file in self.key_files)
 
 
 class ModelList(BaseModel):

@@ -1,10 +1,19 @@
 """Requests that fit a provider's limits: as few as possible, none too large. Pure."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from dreamhub.domain.call_budget import BURST
 
 MAX_INPUTS = 2_048
 MAX_REQUEST_TOKENS = 300_000
 """OpenAI's limits for one embeddings request; both hold at once. Others allow no less in practice."""
+
+MAX_TEXT_TOKENS = 8_192
+"""OpenAI's limit for one text."""
+UNLIMITED_REQUEST_TOKENS = 64_000
+"""Where the list names no limit."""
 
 
 def token_bound(text: str) -> int:
@@ -28,6 +37,29 @@ def pack(
         tokens += size
     if start < len(texts):
         yield range(start, len(texts))
+
+
+def request_tokens(tokens_per_minute: int | None) -> int:
+    """How large a request is packed: small enough that several are under way, and that none takes the whole budget."""
+    most = UNLIMITED_REQUEST_TOKENS if tokens_per_minute is None else round(tokens_per_minute * BURST)
+    return max(MAX_TEXT_TOKENS, min(MAX_REQUEST_TOKENS, most))
+
+
+@dataclass
+class TokenScale:
+    """What texts take by their bytes, learned from a provider's counts, so that little is reserved in vain."""
+
+    per_byte: float = 0.5
+    """As `token_bound` has it, until something is known."""
+    _known: bool = False
+
+    def expect(self, texts: Sequence[str]) -> int:
+        return ceil(self.per_byte * sum(len(text.encode()) for text in texts)) + 1
+
+    def learn(self, texts: Sequence[str], tokens: int) -> None:
+        found = tokens / max(1, sum(len(text.encode()) for text in texts))
+        self.per_byte = found if not self._known else self.per_byte + 0.2 * (found - self.per_byte)
+        self._known = True
 
 
 def spread(total: int, texts: Sequence[str]) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 
 from dreamhub.errors import BugError
+from dreamhub.llm.budget import Budget
 from dreamhub.llm.embedding import EmbeddingResult, Vectors, normalise
 from dreamhub.llm.models import ModelSettings
 
@@ -61,6 +62,9 @@ class WordLlamaEmbedder:
     @property
     def lexical_weight(self) -> float:
         return self._settings.lexical_weight
+
+    def charged_to(self, budget: Budget, *, urgent: bool) -> "WordLlamaEmbedder":  # noqa: ARG002 - nobody is charged
+        return self
 
     async def embed(self, texts: list[str]) -> EmbeddingResult:
         if sum(map(len, texts)) < _INLINE_CHARACTERS:

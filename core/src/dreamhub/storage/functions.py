@@ -9,6 +9,7 @@ import hashlib
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from dreamhub.storage import budget_functions, work_functions
 from dreamhub.storage.redis_failures import translate_failures
 
 KEPT_ENTRIES = 512
@@ -64,9 +65,14 @@ redis.register_function{{function_name='{READ}', callback=read, flags={{'no-writ
 
 async def load_functions(redis: Redis) -> None:
     """Make the functions callable; repeated by the operator, for a Redis that restarts empty forgets them."""
+    for library in (LIBRARY, work_functions.LIBRARY, budget_functions.LIBRARY):
+        await _load(redis, library)
+
+
+async def _load(redis: Redis, library: str) -> None:
     with translate_failures():
         try:
-            await redis.function_load(LIBRARY)
+            await redis.function_load(library)
         except ResponseError as error:
             if "already exists" not in str(error):
                 raise

@@ -23,11 +23,22 @@ _COMMANDS = (
     "+xadd",
     "+xrange",
     "+xrevrange",
+    "+xdel",
+    "+xlen",
+    "+xack",
+    "+xclaim",
+    "+xautoclaim",
+    "+xpending",
+    "+xreadgroup",
+    "+xgroup|create",
+    "+hdel",
+    "+hmget",
+    "+time",
     "+publish",
     "+fcall",
 )
-"""What publishing progress takes (a function runs with its caller's rights), and nothing that brings code of its own,
-lists, scans or administers."""
+"""What publishing progress, taking work and calling models need (a function runs with its caller's rights), and nothing
+that brings code of its own, lists, scans or administers."""
 
 
 def digest_password(password: str) -> str:
@@ -44,7 +55,8 @@ def build_rules(tenant: str, digests: Sequence[str]) -> list[str]:
         raise InvalidInputError(f"{tenant!r} is no tenant name")
     prefix = names.redis_prefix(tenant)
     passwords = [f"#{digest}" for digest in digests]
-    return ["reset", "on", *passwords, f"~{prefix}*", f"&{prefix}*", "-@all", *_COMMANDS]
+    keys = [f"~{prefix}*", f"%R~{names.budget_prefix(tenant)}*"]
+    return ["reset", "on", *passwords, *keys, f"&{prefix}*", "-@all", *_COMMANDS]
 
 
 async def set_tenant_user(redis: Redis, tenant: str, digests: Sequence[str]) -> None:
