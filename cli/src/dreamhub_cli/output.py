@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dreamhub_client.errors import ApiError, ClientError
+from dreamhub_client.models import Citation, Hit
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,13 @@ def printable(text: str) -> str:
     return "".join(c for c in text if c.isprintable() or c in "\n\t")
 
 
-def place(name: str, page: int | None, heading_path: Sequence[str]) -> str:
-    """Where a passage stands: document, page and section."""
-    parts = [name]
-    if page is not None:
-        parts.append(f"page {page}")
-    if heading_path:
-        parts.append(" > ".join(heading_path))
+def place(passage: Hit | Citation) -> str:
+    """Where a passage stands: document, page (or slide, sheet, row) and section."""
+    parts = [passage.document_name]
+    if passage.page is not None:
+        parts.append(f"{passage.unit or 'page'} {passage.page}")
+    if passage.heading_path:
+        parts.append(" > ".join(passage.heading_path))
     return printable(", ".join(parts))
 
 

@@ -130,11 +130,17 @@ class DocumentVersion(Wire):
     activated_at: AwareDatetime | None = None
 
 
+Unit = Literal["page", "slide", "sheet", "row", "line"]
+"""Rows are those of a CSV file, lines those of JSON Lines. Sheets are named by the heading path."""
+
+
 class Chunk(Wire):
     """A piece of a document as it is searched. Offsets count characters of the extracted text."""
 
     ordinal: int
     page: int | None = None
+    unit: Unit | None = None
+    """What `page` counts."""
     char_start: int
     char_end: int
     tokens: int
@@ -335,6 +341,8 @@ class Hit(Wire):
     version_id: str
     ordinal: int
     page: int | None = None
+    unit: Unit | None = None
+    """What `page` counts."""
     char_start: int
     char_end: int
     title: str = ""
@@ -368,6 +376,8 @@ class Citation(Wire):
     version_id: str
     ordinal: int
     page: int | None = None
+    unit: Unit | None = None
+    """What `page` counts."""
     char_start: int
     char_end: int
     title: str = ""

@@ -93,6 +93,7 @@ def hit(**changes: Any) -> Hit:
         "version_id": "ver_1",
         "ordinal": 0,
         "page": 3,
+        "unit": "page",
         "char_start": 100,
         "char_end": 130,
         "title": "Handbook",

@@ -11,7 +11,8 @@ from pathlib import PurePath
 
 from semantic_text_splitter import TextSplitter
 
-from dreamhub_worker.extract.extracted import Extracted, Unit
+from dreamhub.domain.places import Unit
+from dreamhub_worker.extract.extracted import Extracted
 
 STRATEGY = "heading-tokens/1"
 """Stored with every chunk. Change the number when the same text would be cut differently: it founds a generation."""

@@ -5,11 +5,13 @@ version was registered after all.
 """
 
 import hashlib
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from dreamhub import names
-from dreamhub.domain.media_types import HEAD_BYTES, claimed_type, sniff
+from dreamhub.domain.media_types import HEAD_BYTES, claimed_type, needs_tail, sniff
+from dreamhub.domain.office_files import TAIL_BYTES
 from dreamhub.errors import InvalidInputError, UnavailableError
 from dreamhub.ids import new_id
 from dreamhub.sql import documents as sql
@@ -42,13 +44,20 @@ class Uploaded:
 
 
 class MeteredStream:
-    """Counts, hashes and limits what flows through it."""
+    """Counts, hashes and limits what flows through it, and remembers its end."""
 
     def __init__(self, chunks: AsyncIterator[bytes], limit: int) -> None:
         self._chunks = chunks
         self._limit = limit
         self._hash = hashlib.sha256()
+        self._last: deque[bytes] = deque()
+        self._kept = 0
         self.size = 0
+
+    @property
+    def tail(self) -> bytes:
+        """The last bytes, for sniffing."""
+        return b"".join(self._last)[-TAIL_BYTES:]
 
     def digest(self) -> bytes:
         return self._hash.digest()
@@ -60,7 +69,15 @@ class MeteredStream:
             if self.size > self._limit:
                 raise UploadTooLargeError(self._limit)
             self._hash.update(chunk)
+            self._remember(chunk)
             yield chunk
+
+    def _remember(self, chunk: bytes) -> None:
+        """Chunks may be of any size: whole ones are dropped once those behind them are enough."""
+        self._last.append(chunk)
+        self._kept += len(chunk)
+        while self._kept - len(self._last[0]) >= TAIL_BYTES:
+            self._kept -= len(self._last.popleft())
 
 
 class UploadService:
@@ -110,8 +127,13 @@ class UploadService:
     async def _keep(self, tenant: str, version_id: str, upload: Upload, metered: MeteredStream) -> sql.UploadOutcome:
         stream = aiter(metered)
         head = await _read_head(stream)
-        media_type = sniff(head[:HEAD_BYTES], upload.name, upload.declared)
-        await self._objects.put_stream(names.object_key(tenant, version_id), _joined(head, stream))
+        key = names.object_key(tenant, version_id)
+        if needs_tail(head):  # kept first: what a zip is, it says at its end
+            await self._objects.put_stream(key, _joined(head, stream))
+            media_type = sniff(head[:HEAD_BYTES], upload.name, upload.declared, metered.tail)
+        else:
+            media_type = sniff(head[:HEAD_BYTES], upload.name, upload.declared)
+            await self._objects.put_stream(key, _joined(head, stream))
         return await self._register(tenant, _describe(upload, media_type, version_id, metered))
 
     async def _register(self, tenant: str, new: sql.NewUpload) -> sql.UploadOutcome:

@@ -40,6 +40,6 @@ def print_answer(output: Output, answer: AnswerResponse) -> None:
     """The answer, then each citation with document, page and section."""
     output.say(answer.answer)
     for citation in answer.citations:
-        where = place(citation.document_name, citation.page, citation.heading_path)
+        where = place(citation)
         output.say((f"[{citation.number}] ", "bold"), (where, "cyan"))
     output.note((f"{answer.model}, {answer.took_ms:.0f} ms", "dim"))

@@ -42,7 +42,7 @@ def search(
 
 
 def print_hit(output: Output, number: int, hit: Hit) -> None:
-    where = place(hit.document_name, hit.page, hit.heading_path)
+    where = place(hit)
     output.say((f"{number}. ", "bold"), (where, "bold cyan"), (f"  {hit.score:.2f}", "dim"))
     output.say(f"   {excerpt(hit.text)}")
 

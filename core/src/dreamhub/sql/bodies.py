@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 
 from dreamhub.domain.keys import DataKeys
+from dreamhub.domain.places import Unit
 from dreamhub.sql.connections import Record
 
 
@@ -50,9 +51,9 @@ def open_body(keys: DataKeys, landing: uuid.UUID, ordinal: int, sealed: bytes) -
     return Body(title, tuple(heading_path), text)
 
 
-def read_unit(row: Record) -> str | None:
+def read_unit(row: Record) -> Unit | None:
     """What a chunk's number counts. Those stored before there were other units count pages."""
-    unit: str | None = row["unit"]
+    unit: Unit | None = row["unit"]
     return unit or ("page" if row["page"] is not None else None)
 
 

@@ -9,6 +9,7 @@ from typing import Generic, Literal, TypeVar
 
 from dreamhub import ids
 from dreamhub.domain.keys import DataKeys
+from dreamhub.domain.places import Unit
 from dreamhub.errors import InvalidInputError, NotFoundError, UnavailableError
 from dreamhub.sql.bodies import Meta, blind_name, blind_tags, open_body, open_meta, read_unit, seal_meta
 from dreamhub.sql.connections import Connection, Record
@@ -99,8 +100,8 @@ class Document:
 class StoredChunk:
     ordinal: int
     page: int | None
-    unit: str | None
-    """What `page` counts: `page`, `slide`, `sheet`, `row` or `line`."""
+    unit: Unit | None
+    """What `page` counts."""
     char_start: int
     char_end: int
     tokens: int

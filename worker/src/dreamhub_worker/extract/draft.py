@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from dreamhub_worker.extract.extracted import Extracted, Place, Unit, split_sections
+from dreamhub.domain.places import Unit
+from dreamhub_worker.extract.extracted import Extracted, Place, split_sections
 from dreamhub_worker.extract.outline import Heading, build_sections
 from dreamhub_worker.extract.tables import Row, render_table
 from dreamhub_worker.extract.text import check_length, clean, require_text

@@ -4,10 +4,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-Unit = Literal["page", "slide", "sheet", "row", "line"]
-"""What the number of a place counts."""
+from dreamhub.domain.places import Unit
 
 _LEAVES: frozenset[Unit] = frozenset({"page", "slide", "sheet"})
 """What a document is said to have so and so many of; rows and lines only say where something stands."""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from itertools import compress, zip_longest
 
+from dreamhub.domain.places import Unit
 from dreamhub_worker.extract.draft import Draft
-from dreamhub_worker.extract.extracted import Unit
 from dreamhub_worker.extract.tables import Row, has_header
 
 _WINDOW = 500
