@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from dreamhub import ids
 from dreamhub.domain.keys import DataKeys
+from dreamhub.domain.places import Unit
 from dreamhub.domain.progress import DocumentError
 from dreamhub.domain.terms import TermIndex
 from dreamhub.errors import BugError, ConflictError, FencedError, NotFoundError, UnavailableError
@@ -121,8 +122,8 @@ class Chunk:
     char_end: int
     tokens: int
     strategy: str
-    unit: str | None = None
-    """What `page` counts, such as `slide`; None where there is no page."""
+    unit: Unit | None = None
+    """What `page` counts; None where there is no page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dreamhub.domain.keys import DataKeys
+from dreamhub.domain.places import Unit
 from dreamhub.domain.ranking import Scores, fuse
 from dreamhub.domain.terms import TermStatistics, weigh_query
 from dreamhub.errors import ConflictError
@@ -67,8 +68,8 @@ class Hit:
     version_id: str
     ordinal: int
     page: int | None
-    unit: str | None
-    """What `page` counts: `page`, `slide`, `sheet`, `row` or `line`."""
+    unit: Unit | None
+    """What `page` counts."""
     char_start: int
     char_end: int
     title: str
