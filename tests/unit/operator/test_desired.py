@@ -163,7 +163,7 @@ def test_the_network_is_closed_but_for_what_is_named() -> None:
         EgressRule.model_validate({"cidr": "10.0.0.0/8", "ports": [443]}),
     ]
     spec = {"network": {"egress": [{"to": "203.0.113.0/24", "ports": [8443]}]}}
-    deny, egress = build_network_policies(tenant(**spec), rules, Dns())
+    deny, egress, _ = build_network_policies(tenant(**spec), rules, Dns())
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     dns, database, platform, own = egress["spec"]["egress"]
     assert [port["port"] for port in dns["ports"]] == [53, 53]
@@ -184,7 +184,7 @@ def test_the_network_is_closed_but_for_what_is_named() -> None:
     ],
 )
 def test_link_local_addresses_stay_closed(wide: str, closed: list[str] | None) -> None:
-    _, egress = build_network_policies(tenant(network={"egress": [{"to": wide, "ports": [443]}]}), [], Dns())
+    _, egress, _ = build_network_policies(tenant(network={"egress": [{"to": wide, "ports": [443]}]}), [], Dns())
     assert egress["spec"]["egress"][-1]["to"][0]["ipBlock"].get("except") == closed
 
 

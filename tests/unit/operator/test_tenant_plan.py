@@ -112,7 +112,7 @@ def test_an_empty_namespace_gets_everything_once() -> None:
     seen = complete(children={}, credentials=None, ring=None, database=UNKNOWN, cache=UNKNOWN)
     actions = plan(seen).actions
     written = [action.manifest["kind"] for action in actions if isinstance(action, Write)]
-    assert written == ["RoleBinding", "RoleBinding", "NetworkPolicy", "NetworkPolicy", "Secret"]
+    assert written == ["RoleBinding", "RoleBinding", "NetworkPolicy", "NetworkPolicy", "NetworkPolicy", "Secret"]
     assert not any(isinstance(action, Write) and action.is_drift for action in actions)
     assert StoreKeys(NEW) in actions
     assert ProvisionDatabase(FRESH) in actions

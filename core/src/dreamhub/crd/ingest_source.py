@@ -184,7 +184,15 @@ class CalendarSource(Part):
         return json.dumps([self.protocol, self.url])
 
 
-class PluginSource(Part):
+class PluginSource(
+    Part,
+    json_schema_extra=rules(
+        Rule(
+            "!(self.name in ['s3', 'web', 'mail', 'calendar'])",
+            "plugin.name must not be one of DreamHub's own sources: use spec.source.s3, web, mail or calendar",
+        ),
+    ),
+):
     """A source that the platform's worker image brings along."""
 
     name: Annotated[str, Field(min_length=1, max_length=63, pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]

@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dreamhub.crd.ingest_job import IngestJob
 from dreamhub.domain.job_input import JobInput
 from dreamhub.names import CREDENTIALS_SECRET, WORKER_SERVICE_ACCOUNT, job_input_secret, job_name
 from dreamhub_operator.desired.ownership import owner_labels
+from dreamhub_operator.desired.source import source_labels, source_mounts, source_volumes
 from dreamhub_operator.kinds import INGEST_JOB, JOB, SECRET, Manifest
 from dreamhub_operator.settings import MalwareScanner
 
@@ -22,7 +24,6 @@ JOB_DIRECTORY = "/var/run/dreamhub/job"
 CREDENTIALS_DIRECTORY = "/var/run/dreamhub/credentials"
 JOB_FILE = "job.json"
 MODELS_FILE = "models.yaml"
-API_KEY_FILE = "api-key"
 
 URL_SECONDS = 24 * 3600
 """Validity of presigned URLs. They are renewed at a quarter of it, so a pod that starts late still has hours."""
@@ -82,11 +83,9 @@ def _frame(kind: str, api_version: str, name: str, tenant: str, job: IngestJob) 
     }
 
 
-def build_input(tenant: str, job: IngestJob, order: JobInput, models: str, api_key: str | None) -> Manifest:
-    """The Secret with job.json, models.yaml and, for a remote model, its key."""
-    files = {JOB_FILE: order.model_dump_json(by_alias=True), MODELS_FILE: models}
-    if api_key is not None:
-        files[API_KEY_FILE] = api_key
+def build_input(tenant: str, job: IngestJob, order: JobInput, models: str, keys: Mapping[str, str]) -> Manifest:
+    """The Secret with job.json, models.yaml and, for a remote model, its keys by the names of their files."""
+    files = {JOB_FILE: order.model_dump_json(by_alias=True), MODELS_FILE: models, **keys}
     secret = _frame(SECRET.name, SECRET.api_version, job_input_secret(job.metadata.uid), tenant, job)
     return {
         **secret,
@@ -98,7 +97,7 @@ def build_input(tenant: str, job: IngestJob, order: JobInput, models: str, api_k
 def build_job(tenant: str, job: IngestJob, worker: WorkerTemplate, signed_at: int) -> Manifest:
     manifest = _frame(JOB.name, JOB.api_version, job_name(job.metadata.uid), tenant, job)
     manifest["metadata"]["annotations"] = {SPEC_HASH: spec_hash(job), SIGNED_AT: str(signed_at)}
-    labels = {**manifest["metadata"]["labels"], COMPONENT_LABEL: WORKER_COMPONENT}
+    labels = {**manifest["metadata"]["labels"], COMPONENT_LABEL: WORKER_COMPONENT, **source_labels(job)}
     manifest["metadata"]["labels"] = labels
     return {
         **manifest,
@@ -138,16 +137,17 @@ def _pod(job: IngestJob, worker: WorkerTemplate) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "imagePullSecrets": [{"name": name} for name in worker.pull_secrets],
-        "containers": [_container(worker)],
+        "containers": [_container(job, worker)],
         "volumes": [
             {"name": "job", "secret": {"secretName": job_input_secret(job.metadata.uid), "defaultMode": 0o440}},
             {"name": "credentials", "secret": {"secretName": CREDENTIALS_SECRET, "defaultMode": 0o440}},
+            *source_volumes(job),
             {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
         ],
     }
 
 
-def _container(worker: WorkerTemplate) -> Manifest:
+def _container(job: IngestJob, worker: WorkerTemplate) -> Manifest:
     return {
         "name": WORKER_COMPONENT,
         "image": worker.image,
@@ -171,6 +171,7 @@ def _container(worker: WorkerTemplate) -> Manifest:
         "volumeMounts": [
             {"name": "job", "mountPath": JOB_DIRECTORY, "readOnly": True},
             {"name": "credentials", "mountPath": CREDENTIALS_DIRECTORY, "readOnly": True},
+            *source_mounts(job),
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
         ],
     }

@@ -1,16 +1,17 @@
 """The orders of a worker: which documents, by which URLs, with which model. Written as the Job's input Secret."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 
 from dreamhub.crd.ingest_job import IngestJob, InlineSource
-from dreamhub.domain.job_input import Build, InputDocument, InputText, JobInput
+from dreamhub.domain.job_input import Build, InputDocument, InputLinks, InputSource, InputText, JobInput
+from dreamhub.domain.job_token import JobClaims, sign_token
 from dreamhub.errors import ConflictError
-from dreamhub.llm.models import ModelSettings
 from dreamhub.sql.runs import ResolvedDocument
 from dreamhub_operator.context import Context
-from dreamhub_operator.desired.job import API_KEY_FILE, JOB_DIRECTORY, URL_SECONDS, build_input
+from dreamhub_operator.desired.job import JOB_DIRECTORY, URL_SECONDS, build_input
+from dreamhub_operator.desired.model_keys import read_keys, render_models
+from dreamhub_operator.desired.source import describe_source
 from dreamhub_operator.reconcile.ingest_plan import TenantView
 
 
@@ -36,12 +37,26 @@ async def write_input(
             context, tenant.name, source.documents.ids if source.documents else (), documents
         ),
         texts=(await _sign_text(context, tenant.name, job, source.inline),) if source.inline else (),
+        source=(described := _describe_source(context, job)),
+        links=_sign_run(context, tenant.name, job.metadata.uid) if described is not None else None,
     )
-    secret = build_input(tenant.name, job, order, render_models(model), read_api_key(model))
+    secret = build_input(tenant.name, job, order, render_models(model, JOB_DIRECTORY), read_keys(model))
     try:
         await context.cluster.create(secret)
     except ConflictError:
         await context.cluster.apply(secret)
+
+
+def _describe_source(context: Context, job: IngestJob) -> InputSource | None:
+    tenant = context.watched.tenant_of(job)
+    egress = tenant.spec.network.egress if tenant is not None else ()
+    return describe_source(job.spec.source, egress, context.settings.private_networks)
+
+
+def _sign_run(context: Context, tenant: str, run: str) -> InputLinks:
+    """Its documents are not known yet, so the worker asks for their links one by one."""
+    claims = JobClaims(tenant, run, int(context.now().timestamp()) + URL_SECONDS)
+    return InputLinks(url=context.settings.links_url, token=sign_token(claims, context.settings.read_job_token_keys()))
 
 
 async def _sign_documents(
@@ -65,15 +80,3 @@ async def _sign_text(context: Context, tenant: str, job: IngestJob, inline: Inli
     version = inline_version(job.metadata.uid)
     url = await context.objects.presign_put(tenant, version, URL_SECONDS)
     return InputText(name=inline.name, text=inline.text, version_id=version, put_url=url)
-
-
-def render_models(model: ModelSettings) -> str:
-    """The model list of one worker: its own model only, with the key where the worker finds it. JSON, which is YAML."""
-    entry = model.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if model.api_key_file is not None:
-        entry["apiKeyFile"] = f"{JOB_DIRECTORY}/{API_KEY_FILE}"
-    return json.dumps({"models": [entry]})
-
-
-def read_api_key(model: ModelSettings) -> str | None:
-    return model.read_api_key() if model.api_key_file is not None else None

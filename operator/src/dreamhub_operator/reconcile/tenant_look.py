@@ -134,7 +134,7 @@ class TenantLook:
             build_owner_binding(tenant),
             build_quota(tenant),
             build_limits(tenant),
-            *build_network_policies(tenant, settings.egress, settings.dns),
+            *build_network_policies(tenant, settings.egress, settings.dns, settings.private_networks),
         ]
         return Desired(build_operator_binding(tenant, self.context.subject), children, self.context.addresses)
 
