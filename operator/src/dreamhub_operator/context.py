@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from dreamhub.llm.models import ModelList
 from dreamhub_operator.children import Children
@@ -12,6 +13,7 @@ from dreamhub_operator.desired.job import WorkerTemplate
 from dreamhub_operator.desired.namespace import Subject
 from dreamhub_operator.metrics import Metrics
 from dreamhub_operator.ports import Cache, Database, Objects, Quotas
+from dreamhub_operator.reconcile.appraisal import RatioBoard
 from dreamhub_operator.settings import Settings
 from dreamhub_operator.watched import Watched
 
@@ -31,6 +33,10 @@ class Context:
     now: Callable[[], datetime]
     subject: Subject
     """Who the operator is: bound to its role in each tenant's namespace."""
+
+    @cached_property
+    def ratios(self) -> RatioBoard:
+        return RatioBoard(self.database)
 
     @property
     def addresses(self) -> Addresses:

@@ -6,6 +6,7 @@ from datetime import date
 
 from dreamhub.errors import UnavailableError
 from dreamhub.sql.quota import Admission, Limits, QuotaUsage
+from dreamhub.sql.reservations import Shortage
 
 TODAY = date(2026, 3, 1)
 EMPTY = QuotaUsage(
@@ -29,6 +30,8 @@ class MemoryQuotas:
         self.locked: set[str] = set()
         """Tenants whose rows somebody holds."""
         self.asked: list[str] = []
+        self.kept: dict[str, int] = {}
+        self.most_tokens: int | None = None
 
     async def set_limits(self, tenant: str, limits: Limits, *, suspended: bool) -> None:
         self.asked.append(f"set {tenant}")
@@ -54,3 +57,11 @@ class MemoryQuotas:
             raise UnavailableError("locked")
         for name in names:
             self.rows.pop(name, None)
+
+    async def reserve_tokens(self, tenant: str, uid: str, tokens: int) -> Shortage | None:
+        self.asked.append(f"reserve {tokens} for {uid} of {tenant}")
+        kept = sum(self.kept.values()) - self.kept.get(uid, 0)
+        if self.most_tokens is not None and kept + tokens > self.most_tokens:
+            return Shortage("tokensPerDay", self.most_tokens, 0, kept, tokens, TODAY)
+        self.kept[uid] = tokens
+        return None

@@ -4,7 +4,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from dreamhub.crd.ingest_job import IngestJob
+from dreamhub.domain.cost import Ratios
 from dreamhub.errors import NotFoundError
+from dreamhub.llm.models import DEFAULT_MODELS
+from dreamhub_operator.reconcile.appraisal import RatioBoard
 from dreamhub_operator.reconcile.ingest_job import reconcile_ingest_job
 from dreamhub_operator.reconcile.queues import Queues
 from dreamhub_operator.reconcile.statuses import dump_status
@@ -39,6 +42,9 @@ class Database:
     async def resolve(self, *_: object) -> Any:
         return FOUND
 
+    async def fetch_ratios(self, _: object) -> Any:
+        return Ratios()
+
     async def fetch_runs(self, *_: object) -> Any:
         return {}
 
@@ -51,7 +57,14 @@ def remember(job: IngestJob) -> Watched:
 
 
 async def reconcile(watched: Watched, cluster: EmptyCluster) -> float | None:
-    context = SimpleNamespace(watched=watched, cluster=cluster, database=Database(), now=lambda: NOW)
+    context = SimpleNamespace(
+        watched=watched,
+        cluster=cluster,
+        database=Database(),
+        ratios=RatioBoard(cast("Any", Database())),
+        models=DEFAULT_MODELS,
+        now=lambda: NOW,
+    )
     return await reconcile_ingest_job(cast("Any", context), Queues(watched, MemoryQuotas()), "job-uid")
 
 

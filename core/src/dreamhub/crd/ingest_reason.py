@@ -28,8 +28,9 @@ class IngestReason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_UNAVAILABLE = "ImageUnavailable"
     CONTAINER_CONFIG_INVALID = "ContainerConfigInvalid"
-    OVER_BUDGET = "OverBudget"
+    LARGER_THAN_PLAN = "LargerThanPlan"
     # Queued: others come first
+    OVER_BUDGET = "OverBudget"
     QUEUE_FULL = "QueueFull"
     TENANT_LIMIT = "TenantLimit"
     GLOBAL_LIMIT = "GlobalLimit"

@@ -71,6 +71,9 @@ class Price:
         return None if self.per_million is None else self.per_million * tokens / _MILLION
 
 
+NO_PRICE = Price()
+
+
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """Above it a job waits for a person. None: never."""
@@ -84,6 +87,9 @@ class Threshold:
         if self.cost is not None and price.per_million:
             limits.append(int(self.cost * _MILLION / price.per_million))
         return min(limits, default=None)
+
+
+NO_THRESHOLD = Threshold()
 
 
 @dataclass(frozen=True, slots=True)

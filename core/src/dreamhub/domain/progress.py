@@ -29,6 +29,8 @@ class Timing(_Wire):
     embed_seconds: float = 0
     embed_wait_seconds: float = 0
     store_seconds: float = 0
+    embed_p95_seconds: float = 0
+    """95th percentile of the last calls of the model, of the slowest worker; 0 before the first."""
 
 
 class DocumentError(_Wire):
@@ -51,6 +53,11 @@ class Progress(_Wire):
     chunks: int = 0
     """Chunks stored so far, of documents already visible or not."""
     tokens: int = 0
+    awaiting_approval: bool = False
+    """Everything is collected, is above the job's `hold`, and none of it is embedded before a person approves."""
+    estimated_tokens: int | None = None
+    """Of everything that was collected; None while that is not known, or was known before the run."""
+    estimated_bytes: int | None = None
     percent: int = 0
     chunks_per_second: float = 0
     eta_seconds: int | None = None

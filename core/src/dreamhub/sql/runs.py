@@ -31,6 +31,9 @@ class ResolvedDocument:
     """The latest version."""
     active: bool
     """Whether that version is searchable already."""
+    size: int = 0
+    """Bytes of its original."""
+    media_type: str = ""
 
 
 async def fetch_progress(conn: Connection, tenant: str, uids: Collection[str]) -> dict[str, RunStatus]:
@@ -52,7 +55,9 @@ async def resolve_documents(
     """
     rows = await _fetch_of_tenant(conn, "resolve_documents", tenant, document_ids)
     return {
-        row["document_id"]: ResolvedDocument(row["id"], row["active"]) for row in rows if ids.is_id("ver", row["id"])
+        row["document_id"]: ResolvedDocument(row["id"], row["active"], row["size_bytes"], row["media_type"])
+        for row in rows
+        if ids.is_id("ver", row["id"])
     }
 
 

@@ -6,6 +6,7 @@ import structlog
 
 from dreamhub.crd.ingest_job import IngestJob, IngestJobStatus, IngestReason
 from dreamhub.domain.conditions import is_true
+from dreamhub.domain.cost import NO_PRICE
 from dreamhub.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, TransientError
 from dreamhub.names import job_input_secret
 from dreamhub.sql.runs import RunStatus
@@ -15,6 +16,8 @@ from dreamhub_operator.context import Context
 from dreamhub_operator.desired.job import SIGNED_AT, build_job, spec_hash
 from dreamhub_operator.desired.quota import QUOTA_NAME
 from dreamhub_operator.kinds import INGEST_JOB, JOB, RESOURCE_QUOTA, SECRET
+from dreamhub_operator.reconcile.appraisal import find_price
+from dreamhub_operator.reconcile.ingest_costs import appraise_job, find_costs, secure_tokens
 from dreamhub_operator.reconcile.ingest_plan import (
     RETRY_SECONDS,
     IngestObserved,
@@ -26,7 +29,7 @@ from dreamhub_operator.reconcile.ingest_plan import (
     wants_queueing,
     wants_slot,
 )
-from dreamhub_operator.reconcile.ingest_status import Finding, build_status, fail, pend
+from dreamhub_operator.reconcile.ingest_status import Costs, Finding, build_status, fail, find_approval, pend
 from dreamhub_operator.reconcile.job_order import write_input
 from dreamhub_operator.reconcile.job_state import JobState, has_ended, read_job
 from dreamhub_operator.reconcile.queues import Queues
@@ -53,7 +56,7 @@ async def reconcile_ingest_job(context: Context, queues: Queues, uid: str) -> fl
     if observed.job is not None and uid not in context.watched.jobs:
         return 0
     if finding is not None:
-        await write_status(context, job, finding)
+        await write_status(context, job, finding, find_costs(observed))
     return RETRY_SECONDS if finding is not plan.finding else plan.again_seconds
 
 
@@ -69,7 +72,7 @@ async def observe(context: Context, queues: Queues, job: IngestJob) -> IngestObs
         state = observed.job
         refused = await _refusal(context, job, state) if state is not None else None
         observed = replace(observed, refused=refused)
-    return _decide(queues, job, observed)
+    return await secure_tokens(context, queues, job, _decide(queues, job, observed))
 
 
 def _recall(context: Context, job: IngestJob) -> IngestObserved:
@@ -81,6 +84,8 @@ def _recall(context: Context, job: IngestJob) -> IngestObserved:
         job=watched.jobs.get(uid),
         pods=tuple(watched.pods.get(uid, {}).values()),
         run=watched.runs.get(uid),
+        price=find_price(context.models, tenant.spec.models.embedding) if tenant is not None else NO_PRICE,
+        estimate=job.status.estimate,
     )
 
 
@@ -95,7 +100,7 @@ async def _ask_database(context: Context, queues: Queues, job: IngestJob, observ
         observed = replace(observed, documents=await context.database.resolve(tenant.name, source.ids))
     if state is not None and has_ended(state, observed.pods):
         observed = replace(observed, run=await _last_word(context, tenant.name, uid) or observed.run)
-    return observed
+    return await appraise_job(context, job, observed)
 
 
 def _decide(queues: Queues, job: IngestJob, observed: IngestObserved) -> IngestObserved:
@@ -139,6 +144,8 @@ async def apply_plan(context: Context, job: IngestJob, observed: IngestObserved,
                     await _patch_job(context, job, {"spec": {"suspend": action == "Suspend"}})
                 case "Finish":
                     await _finish(context, job, plan.keep_job_seconds)
+                case "Discard":
+                    await _discard(context, job)
                 case "Delete":
                     await _delete(context, job)
     except ConflictError as error:
@@ -211,17 +218,31 @@ async def _patch_job(context: Context, job: IngestJob, changes: dict[str, object
 
 async def _finish(context: Context, job: IngestJob, keep_seconds: int) -> None:
     """The input holds URLs and perhaps a model's key: it goes at once. The Job stays a while for its logs."""
+    await _delete_input(context, job)
+    await _patch_job(context, job, {"spec": {"ttlSecondsAfterFinished": keep_seconds, "suspend": False}})
+
+
+async def _delete_input(context: Context, job: IngestJob) -> None:
     key = ObjectKey(SECRET, job_input_secret(job.metadata.uid), job.metadata.namespace)
     found = await context.cluster.get(key)
     if found is not None and owner_uid(found) == job.metadata.uid:
         await context.cluster.delete(key, found["metadata"]["uid"])
-    await _patch_job(context, job, {"spec": {"ttlSecondsAfterFinished": keep_seconds, "suspend": False}})
 
 
-async def write_status(context: Context, job: IngestJob, finding: Finding) -> None:
+async def _discard(context: Context, job: IngestJob) -> None:
+    """Stop the pods for good: their Job goes, with what it was told."""
+    await _delete_input(context, job)
+    state = context.watched.jobs.get(job.metadata.uid)
+    if state is not None and not await context.cluster.delete(
+        ObjectKey(JOB, state.name, job.metadata.namespace), state.uid
+    ):
+        context.watched.forget_job(job.metadata.uid)
+
+
+async def write_status(context: Context, job: IngestJob, finding: Finding, costs: Costs) -> None:
     """Write what changed; tell a change of phase, or a new reason to worry, by an Event."""
     state = context.watched.jobs.get(job.metadata.uid)
-    status = build_status(job, finding, state.name if state is not None else None, context.now())
+    status = build_status(job, finding, state.name if state is not None else None, context.now(), costs)
     patch = build_patch(job.status, status)
     if not patch:
         return
@@ -236,6 +257,9 @@ async def write_status(context: Context, job: IngestJob, finding: Finding) -> No
 
 
 async def _announce(context: Context, job: IngestJob, status: IngestJobStatus) -> None:
+    approval = find_approval(job.status, status)
+    if approval is not None:
+        await events.emit(context.cluster, job, "Normal", approval.reason.value, approval.message)
     stalled = is_true(status.conditions, "Stalled")
     worrying = stalled and job.status.reason != status.reason
     if job.status.phase == status.phase and not worrying and job.status.observed_generation != 0:

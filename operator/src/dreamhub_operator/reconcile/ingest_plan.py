@@ -1,25 +1,41 @@
 """What to do about an IngestJob, decided from what was observed. Pure: no I/O, no clock, no random.
 
-    Pending ──(tenant ready, documents exist)──> Job created ──> Running ──> Succeeded | Failed ──(ttl)──> deleted
+    Pending ──(tenant ready)──> AwaitingApproval ──(approved)──> Queued ──(slot)──> Job created ──> Running
+    Running ──> Succeeded | Failed | Cancelled ──(ttl)──> deleted
 
-Succeeded and Failed are final: nothing that is observed afterwards changes them. The outcome is what the worker
-recorded in the database; the Job's own conditions count only where there is no such record.
+Succeeded, Failed and Cancelled are final: nothing that is observed afterwards changes them. The outcome is what the
+worker recorded in the database; the Job's own conditions count only where there is no such record.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from dreamhub.crd.ingest_job import FINAL_PHASES, IngestJob, IngestJobStatus, IngestReason
+from dreamhub.crd.ingest_job import FINAL_PHASES, IngestEstimate, IngestJob, IngestJobStatus, IngestReason
+from dreamhub.domain.cost import NO_PRICE, NO_THRESHOLD, Price, Threshold
+from dreamhub.sql.reservations import Shortage
 from dreamhub.sql.runs import ResolvedDocument, RunStatus
 from dreamhub_operator.desired.job import RENEW_SECONDS, spec_hash
-from dreamhub_operator.reconcile.ingest_status import Finding, fail, pend, progress_of, run, succeed
+from dreamhub_operator.reconcile.appraisal import explain_approval, needs_approval
+from dreamhub_operator.reconcile.ingest_status import (
+    Finding,
+    await_approval,
+    cancelled,
+    fail,
+    pend,
+    progress_of,
+    queue,
+    run,
+    succeed,
+)
 from dreamhub_operator.reconcile.job_state import JobState, PodState, find_bad_end, find_trouble
 
 STARTING_SECONDS = 3
 """A Job without a pod for so long is looked into: the quota may refuse it."""
 RETRY_SECONDS = 15.0
+SHORT_SECONDS = 60.0
+"""How soon a job asks again for tokens that a limit had no room for."""
 TENANT_SECONDS = 5.0
 """How soon a job looks again at a tenant that is not ready: the event that should wake it may have been our own."""
 KEEP_SUCCEEDED_SECONDS = 600
@@ -41,6 +57,10 @@ class TenantView:
     """How many of its IngestJobs may run at once. None: any number."""
     queue_limit: int | None = None
     """How many of its IngestJobs may be unfinished. None: any number."""
+    approval: Threshold = NO_THRESHOLD
+    """Above which estimate a person has to agree."""
+    limits_tokens: bool = False
+    """Whether its plan limits the tokens of a day or a month."""
 
     @property
     def takes_jobs(self) -> bool:
@@ -62,11 +82,17 @@ class IngestObserved:
     """A dependency that did not answer while observing."""
     queued: bool = True
     """Whether it has a place among the tenant's unfinished IngestJobs."""
+    price: Price = NO_PRICE
+    """Of the tenant's embedding model."""
+    estimate: IngestEstimate | None = None
+    """What it will use, as far as that is known."""
+    shortage: Shortage | None = None
+    """The limit that has no room for its tokens; asked for only when it may start."""
     place: int = 0
     """Its place among those of the tenant's IngestJobs that wait for a slot. 0: it may start, a slot is kept for it."""
 
 
-ActionKind = Literal["CreateJob", "RenewInput", "Suspend", "Resume", "Finish", "Delete"]
+ActionKind = Literal["CreateJob", "RenewInput", "Suspend", "Resume", "Finish", "Discard", "Delete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +136,8 @@ def plan_ingest(job: IngestJob, observed: IngestObserved, now: datetime) -> Inge
     outcome = _outcome(observed)
     if outcome is not None:
         return _finish(outcome)
+    if job.spec.cancel:
+        return _finish(cancelled(observed.run))
     if observed.unavailable is not None:
         reason, message = observed.unavailable
         kept = run(reason, message, observed.run) if observed.run else pend(reason, message)
@@ -125,6 +153,8 @@ def _plan_after(job: IngestJob, observed: IngestObserved, now: datetime) -> Inge
     left = (ended + timedelta(seconds=job.spec.ttl_seconds_after_finished) - now).total_seconds()
     if left <= 0:
         return IngestPlan(None, ("Delete",))
+    if job.status.phase == "Cancelled":
+        return IngestPlan(None, ("Discard",) if observed.job is not None else (), left)
     loose = observed.job is not None and not observed.job.expires
     keep = KEEP_SUCCEEDED_SECONDS if job.status.phase == "Succeeded" else job.spec.ttl_seconds_after_finished
     return IngestPlan(None, ("Finish",) if loose else (), left, keep_job_seconds=keep)
@@ -177,7 +207,9 @@ def _plan_start(job: IngestJob, observed: IngestObserved) -> IngestPlan:
         return IngestPlan(pend(IngestReason.QUEUE_FULL, _queue_full(observed.tenant)), again_seconds=RETRY_SECONDS)
     if observed.place:
         return _plan_wait(observed.tenant, observed)
-    missing = _missing_documents(job, observed)
+    if observed.shortage is not None:
+        return _plan_shortage(observed.shortage, observed)
+    missing = find_missing(job, observed)
     if missing:
         return _finish(fail(IngestReason.DOCUMENT_NOT_FOUND, _not_found(missing), None))
     created = pend(IngestReason.WAITING_FOR_POD, "the Job is created; its pod has not started")
@@ -201,7 +233,22 @@ def _find_hold(job: IngestJob, observed: IngestObserved) -> IngestPlan | None:
     if tenant.suspended:
         message = f"tenant {tenant.name} is suspended by its spec"
         return IngestPlan(pend(IngestReason.TENANT_SUSPENDED, message), again_seconds=RETRY_SECONDS)
-    return None
+    return _find_objection(job, observed, tenant)
+
+
+def _find_objection(job: IngestJob, observed: IngestObserved, tenant: TenantView) -> IngestPlan | None:
+    """What it will cost, when a person has to agree to that and has not. It is looked at again when spec changes."""
+    found = observed.estimate
+    if found is None or not needs_approval(job, found, tenant.approval, observed.price):
+        return None
+    return IngestPlan(await_approval(explain_approval(found, tenant.approval, job.metadata.name), observed.run))
+
+
+def _plan_shortage(shortage: Shortage, observed: IngestObserved) -> IngestPlan:
+    message = shortage.describe()
+    if shortage.hopeless:
+        return IngestPlan(pend(IngestReason.LARGER_THAN_PLAN, message, observed.run), again_seconds=SHORT_SECONDS)
+    return IngestPlan(queue(IngestReason.OVER_BUDGET, message, observed.run), again_seconds=SHORT_SECONDS)
 
 
 def _plan_wait(tenant: TenantView, observed: IngestObserved) -> IngestPlan:
@@ -225,7 +272,8 @@ def _jobs(number: int | None) -> str:
     return "1 IngestJob" if number == 1 else f"{number} IngestJobs"
 
 
-def _missing_documents(job: IngestJob, observed: IngestObserved) -> list[str]:
+def find_missing(job: IngestJob, observed: IngestObserved) -> list[str]:
+    """Ids of documents that it names and that do not exist."""
     source = job.spec.source.documents
     if source is None:
         return []
@@ -246,15 +294,28 @@ def _plan_watch(job: IngestJob, observed: IngestObserved, state: JobState, now: 
         actions: tuple[ActionKind, ...] = () if state.suspended else ("Suspend",)
         message = "spec.suspend is true; what is stored is kept, and false goes on from there"
         return IngestPlan(pend(IngestReason.SUSPENDED, message, observed.run), actions)
-    if state.suspended and (held := _find_hold(job, observed)) is not None:
+    held = _find_wait(job, observed, state)
+    if held is not None:
         return held
-    if state.suspended and observed.tenant is not None and observed.place:
-        return _plan_wait(observed.tenant, observed)
-    actions = ("Resume",) if state.suspended else ()
-    if now.timestamp() - state.signed_at > RENEW_SECONDS:
-        actions = (*actions, "RenewInput")
+    asked = observed.run is not None and observed.run.progress.awaiting_approval
+    stale = now.timestamp() - state.signed_at > RENEW_SECONDS or (asked and state.suspended)
+    actions = (*(("RenewInput",) if stale else ()), *(("Resume",) if state.suspended else ()))
     waiting = not observed.pods and not state.active and not is_overdue(state, now)
     return IngestPlan(_watch_finding(observed, state, now), actions, STARTING_SECONDS if waiting else RETRY_SECONDS)
+
+
+def _find_wait(job: IngestJob, observed: IngestObserved, state: JobState) -> IngestPlan | None:
+    """What keeps a suspended Job from going on, or one that has asked for approval."""
+    if not state.suspended:
+        asked = observed.run is not None and observed.run.progress.awaiting_approval
+        held = _find_hold(job, observed) if asked else None
+        return None if held is None else replace(held, actions=("Suspend",))
+    held = _find_hold(job, observed)
+    if held is None and observed.tenant is not None and observed.place:
+        return _plan_wait(observed.tenant, observed)
+    if held is None and observed.shortage is not None:
+        return _plan_shortage(observed.shortage, observed)
+    return held
 
 
 def _watch_finding(observed: IngestObserved, state: JobState, now: datetime) -> Finding:

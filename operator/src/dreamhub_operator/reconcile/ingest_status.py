@@ -11,16 +11,20 @@ from dreamhub.crd.ingest_job import (
     IngestConditionType,
     IngestCounts,
     IngestError,
+    IngestEstimate,
     IngestJob,
     IngestJobStatus,
     IngestPhase,
     IngestProgress,
+    IngestQueue,
     IngestReason,
     IngestTiming,
     IngestUsage,
 )
 from dreamhub.domain.conditions import merge_conditions
+from dreamhub.domain.cost import NO_PRICE, Price, format_money
 from dreamhub.domain.progress import DocumentError, Progress, Stage
+from dreamhub.names import APPROVED_BY_ANNOTATION
 from dreamhub.sql.runs import RunStatus
 
 MESSAGE_LENGTH = 1024
@@ -42,6 +46,7 @@ _STALLED = frozenset(
         IngestReason.CONTAINER_CONFIG_INVALID,
         IngestReason.UNSCHEDULABLE,
         IngestReason.CLUSTER_REFUSED,
+        IngestReason.LARGER_THAN_PLAN,
     }
 )
 """Reasons to wait that do not pass without a person."""
@@ -55,10 +60,38 @@ class Finding:
     reason: IngestReason
     message: str
     run: RunStatus | None = None
+    queue: IngestQueue | None = None
+    """Where it stands, while it waits for a slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What an IngestJob costs, beside how it goes."""
+
+    price: Price = NO_PRICE
+    estimate: IngestEstimate | None = None
+    """None: not known (any more); the status keeps what it says."""
+    required: bool = False
+    """Whether the estimate is above the tenant's threshold."""
 
 
 def pend(reason: IngestReason, message: str, status: RunStatus | None = None) -> Finding:
     return Finding("Pending", reason, message, status)
+
+
+def queue(
+    reason: IngestReason, message: str, status: RunStatus | None = None, standing: IngestQueue | None = None
+) -> Finding:
+    return Finding("Queued", reason, message, status, standing)
+
+
+def await_approval(message: str, status: RunStatus | None) -> Finding:
+    return Finding("AwaitingApproval", IngestReason.APPROVAL_REQUIRED, message, status)
+
+
+def cancelled(status: RunStatus | None) -> Finding:
+    message = "spec.cancel is true; what was searchable stays so"
+    return Finding("Cancelled", IngestReason.CANCELLED, message, status)
 
 
 def run(reason: IngestReason, message: str, status: RunStatus | None) -> Finding:
@@ -85,7 +118,12 @@ def fail(reason: IngestReason, message: str, status: RunStatus | None) -> Findin
     return Finding("Failed", reason, message, status)
 
 
-def build_status(job: IngestJob, finding: Finding, job_name: str | None, now: datetime) -> IngestJobStatus:
+_NO_COSTS = Costs()
+
+
+def build_status(
+    job: IngestJob, finding: Finding, job_name: str | None, now: datetime, costs: Costs = _NO_COSTS
+) -> IngestJobStatus:
     """The whole status. What is not known any more (a worker between two tries) is kept from the old one."""
     old = job.status
     progress = finding.run.progress if finding.run is not None else None
@@ -96,15 +134,29 @@ def build_status(job: IngestJob, finding: Finding, job_name: str | None, now: da
         phase=finding.phase,
         reason=finding.reason,
         message=finding.message[:MESSAGE_LENGTH],
+        estimate=costs.estimate or old.estimate,
+        queue=finding.queue,
         progress=_progress(progress, ended=ended) if progress else _waiting_progress(job),
-        usage=IngestUsage(tokens=progress.tokens) if progress else old.usage,
+        usage=_usage(progress, costs.price) if progress else old.usage,
         timing=_timing(progress, _queued_seconds(job, started)) if progress else old.timing,
         build=IngestBuild(name=finding.run.build) if finding.run is not None else old.build,
         errors=tuple(_error(error) for error in progress.errors[:10]) if progress else old.errors,
         job_name=job_name or old.job_name,
         start_time=started,
         completion_time=(old.completion_time or now) if ended else None,
-        conditions=merge_conditions(old.conditions, _conditions(job, finding, now, admitted=job_name is not None)),
+        conditions=merge_conditions(
+            old.conditions,
+            [*_conditions(job, finding, now, admitted=job_name is not None), *_approval(job, costs, now)],
+        ),
+    )
+
+
+def _usage(progress: Progress, price: Price) -> IngestUsage:
+    cost = price.of(progress.tokens)
+    return IngestUsage(
+        tokens=progress.tokens,
+        cost=None if cost is None else format_money(cost),
+        currency=None if cost is None else price.currency,
     )
 
 
@@ -156,7 +208,7 @@ def _error(error: DocumentError) -> IngestError:
 def _conditions(job: IngestJob, finding: Finding, now: datetime, *, admitted: bool) -> list[IngestCondition]:
     """kstatus: exactly one of Ready, Reconciling and Stalled is True."""
     succeeded, failed = finding.phase == "Succeeded", finding.phase == "Failed"
-    stalled = failed or finding.reason in _STALLED
+    stalled = failed or finding.phase == "Cancelled" or finding.reason in _STALLED
     holds: dict[IngestConditionType, bool] = {
         "Ready": succeeded,
         "Reconciling": not succeeded and not stalled,
@@ -166,6 +218,27 @@ def _conditions(job: IngestJob, finding: Finding, now: datetime, *, admitted: bo
         "Failed": failed,
     }
     return [_condition(kind, "True" if holding else "False", job, finding, now) for kind, holding in holds.items()]
+
+
+def _approval(job: IngestJob, costs: Costs, now: datetime) -> list[IngestCondition]:
+    """None while nobody knows what it will use. What was said of a job whose estimate is forgotten stays."""
+    who = job.metadata.annotations.get(APPROVED_BY_ANNOTATION, "")
+    if job.spec.approved:
+        why = Finding("Pending", IngestReason.APPROVED, f"approved by {who}" if who else "approved")
+    elif costs.estimate is None:
+        return []
+    elif costs.required:
+        why = Finding("Pending", IngestReason.APPROVAL_REQUIRED, "the estimate is above the tenant's threshold")
+    else:
+        why = Finding("Pending", IngestReason.APPROVAL_NOT_REQUIRED, "the estimate is not above any threshold")
+    return [_condition("Approved", "False" if costs.required and not job.spec.approved else "True", job, why, now)]
+
+
+def find_approval(before: IngestJobStatus, after: IngestJobStatus) -> IngestCondition | None:
+    """What tells that somebody has approved, when that is new."""
+    known = any(condition.reason is IngestReason.APPROVED for condition in before.conditions)
+    told = next((condition for condition in after.conditions if condition.reason is IngestReason.APPROVED), None)
+    return None if known else told
 
 
 def _condition(

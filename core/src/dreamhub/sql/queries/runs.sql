@@ -3,7 +3,8 @@
 SELECT uid, progress, attempt, worker_build FROM {schema}.ingest_runs WHERE uid = ANY ($1::text[])
 
 -- name: resolve_documents
-SELECT DISTINCT ON (v.document_id) v.document_id, v.id, v.state = 'active' AS active
+SELECT DISTINCT ON (v.document_id)
+    v.document_id, v.id, v.state = 'active' AS active, v.size_bytes, v.media_type
 FROM {schema}.document_versions v
 WHERE v.document_id = ANY ($1::text[])
 ORDER BY v.document_id, v.number DESC
