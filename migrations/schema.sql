@@ -70,7 +70,7 @@ BEGIN
     PERFORM set_config('max_parallel_maintenance_workers', '0', true);
     EXECUTE format(
         'CREATE INDEX %I ON %I.chunks USING hnsw ((embedding::public.halfvec(%s)) public.halfvec_cosine_ops) '
-        'WHERE generation = %s',
+        'WITH (ef_construction = 200) WHERE generation = %s',
         dreamhub.vector_index_name(active), space, size, active
     );
     RETURN true;
@@ -95,6 +95,7 @@ BEGIN
     NEW.model := held.model;
     NEW.purpose := held.purpose;
     NEW.job := held.job;
+    NEW.prompt := held.prompt;
     RETURN NEW;
 END
 $_$;
@@ -634,7 +635,7 @@ BEGIN
             'GRANT %s ON %I.%I TO %I',
             CASE name
                 WHEN 'quota' THEN 'SELECT'
-                WHEN 'token_uses' THEN 'SELECT, INSERT (id, model, purpose, tokens, job, reserved, settles)'
+                WHEN 'token_uses' THEN 'SELECT, INSERT (id, model, purpose, tokens, job, reserved, settles, prompt)'
                 WHEN 'job_admissions' THEN 'SELECT, INSERT (name), DELETE'
                 ELSE 'SELECT, INSERT, UPDATE, DELETE'
             END,
@@ -1308,10 +1309,12 @@ CREATE TABLE dreamhub.token_uses (
     job text,
     reserved boolean DEFAULT false NOT NULL,
     settles uuid,
+    prompt text,
     CONSTRAINT token_uses_check CHECK (((tokens >= 0) OR (settles IS NOT NULL))),
     CONSTRAINT token_uses_check1 CHECK (((NOT reserved) OR (settles IS NULL))),
     CONSTRAINT token_uses_job_check CHECK ((length(job) <= 100)),
     CONSTRAINT token_uses_model_check CHECK (((length(model) >= 1) AND (length(model) <= 200))),
+    CONSTRAINT token_uses_prompt_check CHECK (((length(prompt) >= 1) AND (length(prompt) <= 100))),
     CONSTRAINT token_uses_purpose_check CHECK ((purpose = ANY (ARRAY['ingest'::text, 'search'::text, 'answer'::text])))
 )
 PARTITION BY LIST (tenant_id);
@@ -1322,6 +1325,7 @@ COMMENT ON COLUMN dreamhub.token_uses.day IS 'The UTC day that the row counts fo
 COMMENT ON COLUMN dreamhub.token_uses.job IS 'UID of the IngestJob, where there is one.';
 COMMENT ON COLUMN dreamhub.token_uses.reserved IS 'Taken before a call whose cost is not known yet. Without a settlement it stands: the call may have been made.';
 COMMENT ON COLUMN dreamhub.token_uses.settles IS 'The reservation whose difference to the true cost `tokens` is here; once for each.';
+COMMENT ON COLUMN dreamhub.token_uses.prompt IS 'Version of the text around what was sent: of instructions, or of what is embedded. NULL in entries before there were any.';
 CREATE TABLE dreamhub.work_items (
     tenant_id text NOT NULL,
     uid text NOT NULL,
@@ -1629,10 +1633,12 @@ CREATE TABLE t_snapshot.token_uses (
     job text,
     reserved boolean DEFAULT false NOT NULL,
     settles uuid,
+    prompt text,
     CONSTRAINT token_uses_check CHECK (((tokens >= 0) OR (settles IS NOT NULL))),
     CONSTRAINT token_uses_check1 CHECK (((NOT reserved) OR (settles IS NULL))),
     CONSTRAINT token_uses_job_check CHECK ((length(job) <= 100)),
     CONSTRAINT token_uses_model_check CHECK (((length(model) >= 1) AND (length(model) <= 200))),
+    CONSTRAINT token_uses_prompt_check CHECK (((length(prompt) >= 1) AND (length(prompt) <= 100))),
     CONSTRAINT token_uses_purpose_check CHECK ((purpose = ANY (ARRAY['ingest'::text, 'search'::text, 'answer'::text])))
 );
 ALTER TABLE t_snapshot.token_uses OWNER TO dreamhub_owner;
@@ -1640,6 +1646,7 @@ COMMENT ON COLUMN t_snapshot.token_uses.day IS 'The UTC day that the row counts 
 COMMENT ON COLUMN t_snapshot.token_uses.job IS 'UID of the IngestJob, where there is one.';
 COMMENT ON COLUMN t_snapshot.token_uses.reserved IS 'Taken before a call whose cost is not known yet. Without a settlement it stands: the call may have been made.';
 COMMENT ON COLUMN t_snapshot.token_uses.settles IS 'The reservation whose difference to the true cost `tokens` is here; once for each.';
+COMMENT ON COLUMN t_snapshot.token_uses.prompt IS 'Version of the text around what was sent: of instructions, or of what is embedded. NULL in entries before there were any.';
 CREATE TABLE t_snapshot.work_items (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     uid text NOT NULL,
@@ -1981,4 +1988,5 @@ GRANT INSERT(tokens) ON TABLE t_snapshot.token_uses TO t_snapshot;
 GRANT INSERT(job) ON TABLE t_snapshot.token_uses TO t_snapshot;
 GRANT INSERT(reserved) ON TABLE t_snapshot.token_uses TO t_snapshot;
 GRANT INSERT(settles) ON TABLE t_snapshot.token_uses TO t_snapshot;
+GRANT INSERT(prompt) ON TABLE t_snapshot.token_uses TO t_snapshot;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE t_snapshot.work_items TO t_snapshot;

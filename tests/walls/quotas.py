@@ -82,10 +82,8 @@ WALLS = (
     Wall(
         "login: an ended one is refused",
         (
-            FunctionEdit("end_login(text,text)", "'ALTER ROLE %I NOLOGIN PASSWORD NULL'", "'ALTER ROLE %I LOGIN'"),
-            FunctionEdit(
-                "expire_login(text,text,timestamp with time zone)", "'ALTER ROLE %I VALID UNTIL %L'", "'SELECT %L, %L'"
-            ),
+            FunctionEdit("end_login(text,text)", "'NOLOGIN PASSWORD NULL'", "'LOGIN'"),
+            FunctionEdit("expire_login(text,text,timestamp with time zone)", "format('VALID UNTIL %L', moment)", "''"),
         ),
         (f"{_LOGINS}test_an_expired_login_is_refused_and_its_sessions_end_later",),
     ),

@@ -28,6 +28,8 @@ _SETTINGS = {
     "jit": "off",  # compiling costs more than any of our queries takes
     "idle_in_transaction_session_timeout": "60s",
     "search_path": '"$user", public',  # the role decides the schema
+    "hnsw.ef_search": "800",  # for a recall@10 of 0.99 also among vectors that hardly differ
+    "hnsw.iterative_scan": "strict_order",  # goes on where documents in flight have taken the places
 }
 
 _RENEW_SECONDS = 10.0

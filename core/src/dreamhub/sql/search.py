@@ -33,6 +33,8 @@ class IndexState:
     dimensions: int
     chunks: int
     """Visible chunks."""
+    indexed: bool
+    """Whether its vectors have an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ async def _fetch_candidates(
     filters = query.filters
     tags = None if filters.tags is None else blind_tags(keys, filters.tags)
     rows: list[Record] = await conn.fetch(
-        _SQL["search_candidates"],
+        _choose_scan(state, query),
         query.embedding,
         weighed.vector,
         weighed.rarest,
@@ -138,6 +140,17 @@ async def _fetch_candidates(
         filters.created_until,
     )
     return rows
+
+
+def _choose_scan(state: IndexState, query: SearchQuery) -> str:
+    """The tenant's vector index, or every vector of its partition.
+
+    With filters always the latter: an index finds the nearest of all chunks, and few of them may pass.
+    """
+    indexed = state.indexed and query.filters == Filters()
+    size = f"({state.dimensions})" if indexed else ""
+    vector = f"embedding::halfvec{size}" if indexed else "embedding"
+    return _SQL["search_candidates"].format(vector=vector, type=f"halfvec{size}")
 
 
 def _rank(rows: Sequence[Record], query: SearchQuery) -> list[_Ranked]:
@@ -164,7 +177,7 @@ async def _fetch_hits(conn: Connection, keys: DataKeys, ranked: Sequence[_Ranked
 
 
 def _read_state(row: Record) -> IndexState:
-    return IndexState(row["generation"], row["model"], row["dimensions"], row["chunks"])
+    return IndexState(row["generation"], row["model"], row["dimensions"], row["chunks"], row["indexed"])
 
 
 def _read_hit(keys: DataKeys, row: Record, entry: _Ranked) -> Hit:

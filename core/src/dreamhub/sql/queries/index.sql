@@ -1,7 +1,11 @@
 -- What an index knows of itself: its active generation and the document frequencies.
 
 -- name: fetch_active_generation
-SELECT generation, model, dimensions, chunks FROM index_generations WHERE active
+SELECT
+    generation, model, dimensions, chunks,
+    to_regclass('chunks_vectors_' || generation) IS NOT NULL AS indexed
+FROM index_generations
+WHERE active
 
 -- name: lock_active_generation
 SELECT generation, model, dimensions, chunks FROM index_generations WHERE active FOR UPDATE

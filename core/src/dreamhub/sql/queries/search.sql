@@ -3,20 +3,26 @@
 SELECT
     g.generation, g.model, g.dimensions, g.chunks,
     ARRAY(SELECT t.term FROM term_counts t WHERE t.term = ANY ($1::integer[]) ORDER BY t.term) AS terms,
-    ARRAY(SELECT t.chunks FROM term_counts t WHERE t.term = ANY ($1::integer[]) ORDER BY t.term) AS counts
+    ARRAY(SELECT t.chunks FROM term_counts t WHERE t.term = ANY ($1::integer[]) ORDER BY t.term) AS counts,
+    to_regclass('chunks_vectors_' || g.generation) IS NOT NULL AS indexed
 FROM index_generations g
 WHERE g.active
 
 -- name: search_candidates
 -- The nearest by vector and the best by BM25, each with both scores. Landings in flight are left out by id, so a
 -- document appears at once and no join stands inside the candidate scans. Unless $6, the filter folds away in planning.
+-- The CASE keeps the planner from guessing how many chunks that leaves: of a tenant with one large document it expects
+-- none, and then takes no vector index.
 -- $1 embedding, $2 query's BM25 vector, $3 rarest terms, $4 candidates of each kind, $5 generation, $6 if filtered,
--- $7 tags, $8 media types, $9 document ids, $10 created from, $11 created until
+-- $7 tags, $8 media types, $9 document ids, $10 created from, $11 created until. {vector} is the column, or the column as
+-- the tenant's vector index has it.
 WITH semantic AS (
     SELECT landing, ordinal
     FROM chunks
     WHERE generation = $5
-        AND landing <> ALL (ARRAY(SELECT landing FROM document_versions WHERE landing IS NOT NULL))
+        AND NOT CASE WHEN landing = ANY (ARRAY(
+            SELECT landing FROM document_versions WHERE landing IS NOT NULL
+        )) THEN true ELSE false END
         AND (NOT $6 OR landing = ANY (ARRAY(
             SELECT v.shown
             FROM documents d
@@ -27,7 +33,7 @@ WITH semantic AS (
                 AND ($10::timestamptz IS NULL OR d.created_at >= $10)
                 AND ($11::timestamptz IS NULL OR d.created_at < $11)
         )))
-    ORDER BY embedding <=> $1::halfvec
+    ORDER BY {vector} <=> $1::{type}
     LIMIT $4
 ), lexical AS (
     SELECT landing, ordinal
