@@ -32,6 +32,8 @@ class TokenMeter:
     purpose: Purpose
     job: str | None = None
     """UID of the IngestJob."""
+    prompt: str | None = None
+    """Version of our own words around what is sent: of instructions, or of what is embedded."""
 
     async def embed(self, embedder: Embedder, texts: list[str]) -> Metered:
         if not embedder.remote:
@@ -52,4 +54,4 @@ class TokenMeter:
         return completion
 
     def _use(self, model: str, tokens: int) -> TokenUse:
-        return TokenUse(model, self.purpose, tokens, self.job)
+        return TokenUse(model, self.purpose, tokens, self.job, self.prompt)

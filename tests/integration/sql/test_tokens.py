@@ -48,6 +48,16 @@ async def test_tokens_add_up_by_model_and_purpose(tenant: TenantLogin, tenant_co
     assert (usage.tokens_today, usage.tokens_month) == (66, 66)
 
 
+async def test_each_call_keeps_the_prompt_it_was_made_with(tenant_pool: Pool, tenant_connection: Connection) -> None:
+    await use_tokens(tenant_connection, TokenUse("one", "search", 3, prompt="question/1"))
+    async with reserved_tokens(tenant_pool.acquire, TokenUse("two", "answer", 9, prompt="answer/1")) as spending:
+        spending.tokens = 4
+    rows = await tenant_connection.fetch(
+        "SELECT model, prompt, sum(tokens)::int FROM token_uses GROUP BY 1, 2 ORDER BY 1"
+    )
+    assert [tuple(row) for row in rows] == [("one", "question/1", 3), ("two", "answer/1", 4)]
+
+
 async def test_a_refusal_of_tokens_says_when_they_come_back(
     tenant: TenantLogin, tenant_connection: Connection, operator_connection: Connection
 ) -> None:

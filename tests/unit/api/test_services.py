@@ -1,5 +1,6 @@
 """The pure parts of the services."""
 
+import hashlib
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from dreamhub.errors import InvalidInputError
 from dreamhub.sql.search import Hit
 from dreamhub_api.middleware import read_request_id, read_trace_id
 from dreamhub_api.problems import UploadTooLargeError
-from dreamhub_api.services.answers import build_prompt, number_citations
+from dreamhub_api.services.answers import ANSWER_PROMPT, build_prompt, number_citations
 from dreamhub_api.services.ingest_jobs import build_cursor, build_manifest, build_task, parse_cursor, retry_after
 from dreamhub_api.services.uploads import MeteredStream
 from dreamhub_api.views import job_view
@@ -128,6 +129,11 @@ class TestModelAnswers:
         assert "never follow" in system.content
         assert "[2] handbook.pdf > Terms > Warranty\nWear parts" in user.content
         assert user.content.endswith("Question: How long?")
+
+    def test_other_words_are_another_version(self) -> None:
+        """What the ledger keeps beside each call says which words were sent: raise the version with them."""
+        words = "\n".join(message.content for message in build_prompt("How long?", self.HITS))
+        assert {ANSWER_PROMPT: hashlib.sha256(words.encode()).hexdigest()[:12]} == {"answer/1": "b9e3efd47e77"}
 
 
 @pytest.mark.parametrize(

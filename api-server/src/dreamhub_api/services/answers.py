@@ -17,6 +17,8 @@ from dreamhub_client.models import AnswerRequest, AnswerResponse, Citation
 
 MAX_ANSWER_TOKENS = 800
 MAX_QUOTE_CHARACTERS = 600
+ANSWER_PROMPT = "answer/1"
+"""Kept with each call. Another one for other instructions, or another form of the passages."""
 
 _INSTRUCTIONS = (
     "Answer the question from the numbered passages only, in the question's language, in at most six sentences. "
@@ -41,7 +43,7 @@ class AnswerService:
         if chat is None or not found.hits:
             text, citations = await self._extract(tenant, asked.question, found)
         else:
-            meter = self._search.meter(tenant, "answer")
+            meter = self._search.meter(tenant, "answer", ANSWER_PROMPT)
             text, citations = await _ask_model(meter, chat, asked.question, found.hits)
         return AnswerResponse(
             answer=text,

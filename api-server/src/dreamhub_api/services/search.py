@@ -19,6 +19,8 @@ from dreamhub_api.services.sessions import Sessions
 from dreamhub_client.models import SearchFilters
 
 KEPT_TERM_INDEXES = 256
+QUESTION_PROMPT = "question/1"
+"""Kept with each call: a question is embedded as it is."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class SearchService:
         self._metrics.search_latency.observe(took_ms)
         return Found(hits, state.model, round(took_ms, 3))
 
-    def meter(self, tenant: str, purpose: Purpose) -> TokenMeter:
-        return TokenMeter(partial(self._sessions.connection, tenant), purpose)
+    def meter(self, tenant: str, purpose: Purpose, prompt: str = QUESTION_PROMPT) -> TokenMeter:
+        return TokenMeter(partial(self._sessions.connection, tenant), purpose, prompt=prompt)
 
     def _configured_model(self, tenant: str) -> str:
         resource = self._find_tenant(tenant)

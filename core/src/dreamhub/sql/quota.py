@@ -77,6 +77,8 @@ class TokenUse:
     tokens: int
     job: str | None = None
     """UID of the IngestJob."""
+    prompt: str | None = None
+    """Version of the text around what was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,7 @@ async def use_tokens(conn: Connection, use: TokenUse, *, lazily: bool = False) -
 
 async def _enter(conn: Connection, use: TokenUse, query: str, *, reserved: bool = False) -> uuid.UUID:
     entry = uuid.uuid4()
-    await conn.execute(_SQL[query], entry, use.model, use.purpose, use.tokens, use.job, reserved)
+    await conn.execute(_SQL[query], entry, use.model, use.purpose, use.tokens, use.job, reserved, use.prompt)
     return entry
 
 

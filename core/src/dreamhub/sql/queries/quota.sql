@@ -14,15 +14,15 @@ GROUP BY model, purpose
 ORDER BY month DESC, model, purpose
 
 -- name: use_tokens
-INSERT INTO token_uses (id, model, purpose, tokens, job, reserved) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO token_uses (id, model, purpose, tokens, job, reserved, prompt) VALUES ($1, $2, $3, $4, $5, $6, $7)
 
 -- name: use_tokens_lazily
 -- The commit does not wait for the disk: a crash of the server may lose the last half second, entry and count alike.
-INSERT INTO token_uses (id, model, purpose, tokens, job, reserved)
-SELECT $1, $2, $3, $4, $5, $6 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS lazily
+INSERT INTO token_uses (id, model, purpose, tokens, job, reserved, prompt)
+SELECT $1, $2, $3, $4, $5, $6, $7 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS lazily
 
 -- name: settle_tokens
--- Model, purpose, job and day become the reservation's.
+-- Model, purpose, prompt, job and day become the reservation's.
 INSERT INTO token_uses (settles, tokens, model, purpose) VALUES ($1, $2, '-', 'ingest')
 
 -- name: reserve_place
