@@ -43,7 +43,7 @@ def serve_workers(app: web.Application, host: str, port: int) -> None:
     """Answer workers, too: on a port of its own, so that nothing which leads to the API leads there."""
 
     async def serve(app: web.Application) -> AsyncIterator[None]:
-        runner = web.AppRunner(_create_internal(app[SERVICES]), access_log=None)
+        runner = web.AppRunner(create_internal_app(app[SERVICES]), access_log=None)
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port).start()
@@ -54,7 +54,8 @@ def serve_workers(app: web.Application, host: str, port: int) -> None:
     app.cleanup_ctx.append(serve)
 
 
-def _create_internal(services: Services) -> web.Application:
+def create_internal_app(services: Services) -> web.Application:
+    """What workers are answered with."""
     internal = web.Application(middlewares=[observe], client_max_size=MAX_JSON_BYTES)
     internal[SERVICES] = services
     internal.router.add_post("/internal/v1/links", links.sign_links)

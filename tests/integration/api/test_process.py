@@ -22,7 +22,8 @@ MAX_RSS_MEBIBYTES = 200
 def environment(settings: Settings, port: int) -> dict[str, str]:
     given = settings.model_dump(mode="json", exclude_none=True)
     ours = {f"DREAMHUB_{name.upper()}": str(value) for name, value in given.items()}
-    return {**os.environ, **ours, "DREAMHUB_LISTEN_HOST": "127.0.0.1", "DREAMHUB_LISTEN_PORT": str(port)}
+    ports = {"DREAMHUB_LISTEN_PORT": str(port), "DREAMHUB_INTERNAL_PORT": str(pick_port())}
+    return {**os.environ, **ours, **ports, "DREAMHUB_LISTEN_HOST": "127.0.0.1"}
 
 
 @asynccontextmanager
@@ -52,7 +53,8 @@ async def test_serves_and_ends_on_sigterm(
 ) -> None:
     port = pick_port()
     url = f"http://127.0.0.1:{port}"
-    async with process(environment(settings, port)) as server:
+    env = environment(settings, port)
+    async with process(env) as server:
 
         async def ready() -> bool:
             try:
@@ -67,6 +69,9 @@ async def test_serves_and_ends_on_sigterm(
         assert (await caller.upload("a.txt", b"Some text."))[0] == 201
         await caller.ok("POST", "/search", json={"query": "text"})
         assert rss_mebibytes(server.pid) < MAX_RSS_MEBIBYTES
+        for where, status in ((url, 404), (f"http://127.0.0.1:{env['DREAMHUB_INTERNAL_PORT']}", 401)):
+            async with http.post(f"{where}/internal/v1/links", json={}) as response:
+                assert response.status == status
         server.send_signal(signal.SIGTERM)
         async with asyncio.timeout(10):
             out, _ = await server.communicate()
