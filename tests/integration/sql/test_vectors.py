@@ -14,8 +14,8 @@ from dreamhub.sql.vectors import build_vector_index, drop_vector_indexes, fetch_
 from tests.integration.conftest import Database, NewTenant, TenantLogin
 from tests.integration.sql.support import File, connected, embed, ingest
 
-TEXTS = tuple(f"Sentence number {number}." for number in range(20_000))
-ASKED = tuple(range(0, len(TEXTS), 1_000))
+TEXTS = tuple(f"Sentence number {number}." for number in range(3_000))
+ASKED = tuple(range(0, len(TEXTS), 150))
 USES = """
     SELECT coalesce(sum(idx_scan), 0) FROM pg_stat_user_indexes
     WHERE schemaname = $1 AND indexrelname LIKE 'chunks\\_vectors\\_%'
@@ -30,7 +30,9 @@ def near(number: int) -> SearchQuery:
 
 
 async def find(pool: Pool, login: TenantLogin) -> list[list[int]]:
+    """Without sorting where an index gives the order: that pays with longer vectors than those of this test."""
     async with tenant_transaction(pool, login.tenant, readonly=True) as conn:
+        await conn.execute("SET LOCAL enable_sort = off")
         found = [[hit.ordinal for hit in await search(conn, login.keys, near(number))] for number in ASKED]
         await conn.execute("SELECT pg_stat_force_next_flush()")
     return found
