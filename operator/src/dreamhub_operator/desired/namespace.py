@@ -13,6 +13,9 @@ namespace, so the operator can read no Secret outside of them."""
 OWNER_ROLE = "dreamhub-tenant-owner"
 """ClusterRole of a tenant's owners: their IngestJobs and ErasureRequests, and the events about them. Nothing else."""
 
+APPROVER_ROLE = "dreamhub-tenant-approver"
+"""ClusterRole of those who may release an IngestJob whose estimate is above the tenant's threshold."""
+
 Subject = dict[str, str]
 
 _RBAC_GROUP = "rbac.authorization.k8s.io"
@@ -65,6 +68,12 @@ def build_owner_binding(tenant: Tenant) -> Manifest:
     own = {"kind": "ServiceAccount", "name": OWNER_SERVICE_ACCOUNT, "namespace": namespace(tenant.metadata.name)}
     owners = [own, *(_subject(owner) for owner in tenant.spec.owners)]
     return _role_binding(tenant, "owners", OWNER_ROLE, owners)
+
+
+def build_approver_binding(tenant: Tenant) -> Manifest:
+    """Without subjects where nobody is named: then only those may approve who may in every namespace."""
+    approvers = [_subject(approver) for approver in tenant.spec.approval.approvers]
+    return _role_binding(tenant, "approvers", APPROVER_ROLE, approvers)
 
 
 def _role_binding(tenant: Tenant, name: str, role: str, subjects: list[dict[str, str]]) -> Manifest:

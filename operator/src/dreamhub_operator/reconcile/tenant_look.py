@@ -11,7 +11,12 @@ from dreamhub.names import CREDENTIALS_SECRET
 from dreamhub_operator.cluster import ObjectKey, key_of
 from dreamhub_operator.context import Context
 from dreamhub_operator.desired.credentials import begin_credentials, make_passwords, read_credentials
-from dreamhub_operator.desired.namespace import build_operator_binding, build_owner_binding, build_service_accounts
+from dreamhub_operator.desired.namespace import (
+    build_approver_binding,
+    build_operator_binding,
+    build_owner_binding,
+    build_service_accounts,
+)
 from dreamhub_operator.desired.network import build_network_policies
 from dreamhub_operator.desired.ownership import owner_selector
 from dreamhub_operator.desired.quota import build_limits, build_quota
@@ -132,6 +137,7 @@ class TenantLook:
         children = [
             *build_service_accounts(tenant),
             build_owner_binding(tenant),
+            build_approver_binding(tenant),
             build_quota(tenant),
             build_limits(tenant),
             *build_network_policies(tenant, settings.egress, settings.dns, settings.private_networks),
