@@ -1,4 +1,4 @@
-# All images of DreamHub: `docker build --target <operator|api-server|worker|postgres|redis|s3> .`
+# All images of DreamHub: `docker build --target <operator|api-server|worker|postgres|redis|s3|clamav> .`
 #
 # The syntax is that of Docker's classic builder, so that it also builds where BuildKit is not to be had. Dependencies
 # come from uv.lock with their hashes. `hack/images/layers.py` cuts what uv installs into layers that images share:
@@ -87,6 +87,20 @@ USER 65532:65532
 VOLUME /data
 EXPOSE 6379
 ENTRYPOINT ["python3", "/opt/dreamhub/redis.py"]
+
+FROM base AS clamav
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends clamav-daemon clamav-freshclam \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/* /usr/share/doc/* /usr/share/man/* /var/log/*.log \
+ && install -d -o dreamhub -g dreamhub -m 0750 /var/lib/clamav /run/clamav
+COPY hack/images/embedded/clamav.py hack/images/embedded/clamav_gate.py /opt/dreamhub/
+LABEL org.opencontainers.image.title="DreamHub embedded ClamAV" \
+      org.opencontainers.image.description="clamd behind a gate that lets in nothing but documents to scan"
+USER 65532:65532
+VOLUME /var/lib/clamav
+EXPOSE 3310
+ENTRYPOINT ["python3", "/opt/dreamhub/clamav.py"]
+CMD ["serve"]
 
 FROM builder AS s3-files
 COPY --from=lock /lock/s3.txt /lock/

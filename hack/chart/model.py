@@ -190,6 +190,38 @@ class S3(Values):
     external: ExternalS3
 
 
+class Signatures(Values):
+    config_map: str
+
+
+class SignatureUpdates(Values):
+    enabled: bool
+    mirror: Annotated[str, Field(min_length=1)]
+    egress: list[Network]
+
+
+class EmbeddedScanner(Placement):
+    enabled: bool
+    image: Image
+    replicas: Annotated[int, Field(ge=0)]
+    signatures: Signatures
+    updates: SignatureUpdates
+    storage: Storage
+    resources: Resources
+
+
+class ExternalScanner(Values):
+    address: Annotated[str, Field(pattern=r"^(.+:[0-9]+)?$")]
+    egress: list[Network]
+
+
+class Scanner(Values):
+    enabled: bool
+    limit_bytes: Annotated[int, Field(ge=1)]
+    embedded: EmbeddedScanner
+    external: ExternalScanner
+
+
 class NetworkPolicies(Values):
     enabled: bool
     api_from: list[KubernetesObject]
@@ -244,6 +276,7 @@ class ChartValues(Values):
     postgres: Postgres
     redis: Redis
     s3: S3
+    scanner: Scanner
     network_policies: NetworkPolicies
     isolation: Isolation
     rotation: Rotation

@@ -9,17 +9,23 @@ import sys
 from hack.cluster.errors import ClusterError
 from hack.images.dockerfile import DockerfileError
 from hack.images.prepare import Images
-from hack.images.tags import TARGETS, MissingSourceError
+from hack.images.tags import ON_REQUEST, TARGETS, MissingSourceError
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m hack.images", description=__doc__)
     parser.add_argument("--no-load", action="store_true", help="build only: needs no cluster")
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"which images: {', '.join(TARGETS)} (all)")
+    known = (*TARGETS, *ON_REQUEST)
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help=f"which images: {', '.join(known)} (all but {', '.join(ON_REQUEST)})",
+    )
     arguments = parser.parse_args()
-    unknown = set(arguments.targets) - set(TARGETS)
+    unknown = set(arguments.targets) - set(known)
     if unknown:
-        parser.error(f"no image is called {', '.join(sorted(unknown))}: there are {', '.join(TARGETS)}")
+        parser.error(f"no image is called {', '.join(sorted(unknown))}: there are {', '.join(known)}")
     try:
         images = Images.of_tree(arguments.targets or TARGETS)
         names = images.build()

@@ -7,7 +7,10 @@ from pathlib import Path
 from hack.images.dockerfile import Dockerfile
 
 TARGETS = ("operator", "api-server", "worker", "postgres", "redis", "s3")
-"""The images that DreamHub is made of: stages of the Dockerfile."""
+"""The images that DreamHub is made of by default: stages of the Dockerfile."""
+
+ON_REQUEST = ("clamav",)
+"""Those that only some values of the chart need; built where they are named."""
 
 REPOSITORY = "dreamhub"
 _IGNORED_FOLDERS = frozenset({"__pycache__"})

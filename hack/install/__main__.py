@@ -18,7 +18,7 @@ from hack.cluster.errors import ClusterError, CommandError
 from hack.cluster.settings import NODE_PORT, Settings
 from hack.images.dockerfile import DockerfileError
 from hack.images.prepare import Images
-from hack.images.tags import TARGETS, MissingSourceError
+from hack.images.tags import ON_REQUEST, TARGETS, MissingSourceError
 from hack.install.diagnosis import describe_pods
 from hack.install.release import RELEASE, Upgrade
 
@@ -91,7 +91,9 @@ def _explain(settings: Settings, namespace: str) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m hack.install", description=__doc__)
-    parser.add_argument("--only", action="append", choices=TARGETS, default=[], help="rebuild this image alone")
+    parser.add_argument(
+        "--only", action="append", choices=(*TARGETS, *ON_REQUEST), default=[], help="rebuild this image alone"
+    )
     parser.add_argument("--namespace", default="dreamhub-system")
     parser.add_argument("--values", action="append", type=Path, default=[], help="file with values of the chart")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a value of the chart")

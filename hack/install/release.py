@@ -14,6 +14,7 @@ TAG_VALUES: Mapping[str, str] = {
     "postgres": "postgres.embedded.image.tag",
     "redis": "redis.embedded.image.tag",
     "s3": "s3.embedded.image.tag",
+    "clamav": "scanner.embedded.image.tag",
 }
 """Image target to the value of the chart that holds its tag."""
 

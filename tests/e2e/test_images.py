@@ -31,9 +31,9 @@ async def images(kube: Kube) -> dict[str, str]:
     """Target to the image that the release runs."""
     values = await Release(kube.within(SYSTEM), "dreamhub").user_values()
     names: dict[str, str] = {}
-    for target, path in TAG_VALUES.items():
+    for target in TARGETS:
         node = values
-        for key in path.split("."):
+        for key in TAG_VALUES[target].split("."):
             node = node[key]
         names[target] = f"dreamhub/{target}:{node}"
     return names

@@ -59,6 +59,14 @@ so nothing else in the chart asks which of the two it is.
 {{- .Values.jobTokens.existingSecret | default (printf "%s-job-tokens" (include "dreamhub.fullname" .)) }}
 {{- end }}
 
+{{- define "dreamhub.scanner.address" -}}
+{{- if .Values.scanner.embedded.enabled }}
+{{- printf "%s:3310" (include "dreamhub.host" (dict "root" . "component" "scanner")) }}
+{{- else }}
+{{- required "scanner.external.address: say where workers find clamd, as host:port, or turn scanner.embedded on" .Values.scanner.external.address }}
+{{- end }}
+{{- end }}
+
 {{/* (dict "root" $ "login" "api"): the files database-url and redis-url of one login. */}}
 {{- define "dreamhub.connectionsVolume" -}}
 - name: connections

@@ -10,6 +10,14 @@
 {{- $rules = concat $rules $values.external.egress }}
 {{- end }}
 {{- end }}
+{{- if .Values.scanner.enabled }}
+{{- if .Values.scanner.embedded.enabled }}
+{{- $selector := include "dreamhub.selector" (dict "root" $ "component" "scanner") | fromYaml }}
+{{- $rules = append $rules (dict "namespace" $.Release.Namespace "podSelector" $selector "ports" (list 3310)) }}
+{{- else }}
+{{- $rules = concat $rules .Values.scanner.external.egress }}
+{{- end }}
+{{- end }}
 {{- $api := include "dreamhub.selector" (dict "root" $ "component" "api-server") | fromYaml }}
 {{- $rules = append $rules (dict "namespace" $.Release.Namespace "podSelector" $api "ports" (list 8081)) }}
 {{- concat $rules .Values.models.egress | toJson }}

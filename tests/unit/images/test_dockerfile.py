@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from hack.images.dockerfile import DockerfileError, parse
-from hack.images.tags import TARGETS, MissingSourceError, image_tag, list_files
+from hack.images.tags import ON_REQUEST, TARGETS, MissingSourceError, image_tag, list_files
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = """\
@@ -88,7 +88,7 @@ def test_a_missing_source_is_named(tmp_path: Path) -> None:
 def test_the_project_s_dockerfile_has_every_target_and_the_context_holds_what_they_copy() -> None:
     dockerfile = parse((ROOT / "Dockerfile").read_text())
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    for target in TARGETS:
+    for target in (*TARGETS, *ON_REQUEST):
         for source in dockerfile.sources(target):
             assert (ROOT / source).exists(), source
             assert any(source == path or source.startswith(f"{path}/") for path in allowed), source
@@ -96,7 +96,7 @@ def test_the_project_s_dockerfile_has_every_target_and_the_context_holds_what_th
 
 def test_every_image_ends_as_an_ordinary_user() -> None:
     dockerfile = parse((ROOT / "Dockerfile").read_text())
-    for target in TARGETS:
+    for target in (*TARGETS, *ON_REQUEST):
         last = dockerfile.needed_by(target)[-1]
         users = [line.split()[1] for line in last.text.splitlines() if line.startswith("USER ")]
         assert last.name == target
