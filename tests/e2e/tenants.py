@@ -13,7 +13,8 @@ from dreamhub.crd.tenant import Tenant as Resource
 from dreamhub_client import Client, open_client, upload_bytes
 from dreamhub_client.kube import KubeAccess, kube_tokens
 from dreamhub_client.messages import JobUpdate
-from dreamhub_client.models import Document, DocumentsSource, Hit, IngestJobCreate, JobSource, SearchRequest
+from dreamhub_client.models import Document, Hit, IngestJobCreate, SearchRequest
+from dreamhub_client.sources import DocumentsSource, JobSource
 from tests.e2e.kube import SYSTEM, Done, Json, Kube, eventually, require_tool, run
 
 READY_SECONDS = 90

@@ -14,7 +14,8 @@ import pytest_asyncio
 from dreamhub_client import Client, StaticToken, open_client, upload_bytes, upload_file
 from dreamhub_client.errors import ApiError, ForbiddenError, NotFoundError, TooLargeError, UnauthenticatedError
 from dreamhub_client.kube import create_token
-from dreamhub_client.models import DocumentsSource, IngestJobCreate, JobSource
+from dreamhub_client.models import IngestJobCreate
+from dreamhub_client.sources import DocumentsSource, JobSource
 from tests.e2e.files import BAD_FILES, MEGABYTE, BadFile
 from tests.e2e.kube import Kube
 from tests.e2e.tenants import JOB_SECONDS, Tenant, new_name, open_tenant

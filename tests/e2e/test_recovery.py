@@ -6,7 +6,8 @@ import pytest_asyncio
 
 from dreamhub.names import namespace
 from dreamhub_client.messages import JobUpdate
-from dreamhub_client.models import Document, DocumentsSource, IngestJobCreate, JobSource
+from dreamhub_client.models import Document, IngestJobCreate
+from dreamhub_client.sources import DocumentsSource, JobSource
 from tests.e2e.files import long_text
 from tests.e2e.kube import SYSTEM, Kube, eventually
 from tests.e2e.tenants import READY_SECONDS, Tenant, new_name, open_tenant, remove, tenant_manifest

@@ -8,15 +8,8 @@ import pytest
 from dreamhub.names import object_key
 from dreamhub_client import upload_bytes
 from dreamhub_client.errors import ConflictError, NotFoundError
-from dreamhub_client.models import (
-    AnswerRequest,
-    DocumentsSource,
-    IngestJobCreate,
-    InlineSource,
-    JobSource,
-    SearchFilters,
-    SearchRequest,
-)
+from dreamhub_client.models import AnswerRequest, IngestJobCreate, SearchFilters, SearchRequest
+from dreamhub_client.sources import DocumentsSource, InlineSource, JobSource
 from hack.demo.pdf import SAMPLES
 from hack.demo.story import EXPECTED, QUESTION
 from tests.e2e.kube import Kube, eventually

@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 
 from dreamhub_client.kube import create_token
-from dreamhub_client.models import DocumentsSource, IngestJobCreate, InlineSource, JobSource
+from dreamhub_client.models import IngestJobCreate
+from dreamhub_client.sources import DocumentsSource, InlineSource, JobSource
 from tests.e2e.files import long_text
 from tests.e2e.tenants import JOB_SECONDS, Tenant, new_name
 

@@ -14,18 +14,16 @@ from dreamhub_client.models import (
     Chunk,
     Document,
     DocumentCounts,
-    DocumentsView,
     DocumentVersion,
     Hit,
     IngestJob,
-    InlineView,
     JobDocument,
     JobError,
     JobProgress,
-    JobSourceView,
     JobTiming,
     Stage,
 )
+from dreamhub_client.sources import JobSourceView
 from dreamhub_client.tenants import TenantUsage
 
 STAGE_BY_REASON: dict[str, Stage] = {
@@ -87,14 +85,11 @@ def hit_view(hit: StoredHit) -> Hit:
 
 def job_view(job: IngestJobResource) -> IngestJob:
     spec, status = job.spec, job.status
-    source = JobSourceView(
-        documents=DocumentsView(ids=spec.source.documents.ids) if spec.source.documents else None,
-        inline=InlineView(name=spec.source.inline.name) if spec.source.inline else None,
-    )
+    source = spec.source.model_dump(mode="json", by_alias=True, exclude_none=True)
     return IngestJob(
         name=job.metadata.name,
         uid=job.metadata.uid,
-        source=source,
+        source=JobSourceView.model_validate(source),
         force=spec.force,
         tags=spec.tags,
         phase=status.phase,

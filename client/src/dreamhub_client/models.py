@@ -5,16 +5,17 @@ with them. Requests refuse unknown fields, so that a typing error is a 400 and n
 them, so that an older client reads a newer server.
 """
 
-from typing import Annotated, Generic, Literal, Self, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field
 
+from dreamhub_client.sources import JobSource, JobSourceView
+from dreamhub_client.costs import JobApproval, JobEstimate, JobQueue, Priority
 from dreamhub_client.tenants import QuotaName
 from dreamhub_client.wire import (
     INTEGRAL,
     MAX_HITS,
     MAX_IDS,
-    MAX_INLINE_CHARACTERS,
     MAX_TAGS,
     DocumentId,
     JobName,
@@ -123,6 +124,9 @@ class DocumentVersion(Wire):
     pages: int | None = None
     chunks: int = 0
     worker_build: str | None = None
+    """Which build made its chunks."""
+    generation: int | None = None
+    """Of the index: chunks of one model and one way of cutting."""
     error_class: str | None = None
     error_reason: str | None = None
     error_message: str | None = None
@@ -164,39 +168,6 @@ class ChunkPage(Page[Chunk]):
 # Ingest jobs
 
 
-class DocumentsSource(Request):
-    """Uploaded documents, by id."""
-
-    ids: Annotated[tuple[DocumentId, ...], Field(min_length=1, max_length=MAX_IDS)]
-
-
-class InlineSource(Request):
-    """A small text given in the job itself; it becomes a document of this name."""
-
-    name: Name
-    text: Annotated[str, StringConstraints(min_length=1, max_length=MAX_INLINE_CHARACTERS)]
-
-
-def _only(given: str, absent: str) -> dict[str, JsonValue]:
-    return {"required": [given], "properties": {given: {"type": "object"}, absent: {"type": "null"}}}
-
-
-class JobSource(Request):
-    """Exactly one of the fields."""
-
-    model_config = ConfigDict(json_schema_extra={"oneOf": [_only("documents", "inline"), _only("inline", "documents")]})
-
-    documents: DocumentsSource | None = None
-    inline: InlineSource | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.documents is None) == (self.inline is None):
-            msg = "exactly one of documents and inline must be given"
-            raise ValueError(msg)
-        return self
-
-
 class IngestJobCreate(Request):
     name: JobName | None = None
     """Made by the server when absent."""
@@ -204,21 +175,10 @@ class IngestJobCreate(Request):
     force: bool = False
     """Ingest again even when the content is unchanged."""
     tags: Annotated[tuple[Tag, ...], Field(max_length=MAX_TAGS)] = ()
-
-
-class DocumentsView(Wire):
-    ids: tuple[str, ...]
-
-
-class InlineView(Wire):
-    name: str
-
-
-class JobSourceView(Wire):
-    """Where a job's documents come from; an inline text itself is not repeated."""
-
-    documents: DocumentsView | None = None
-    inline: InlineView | None = None
+    priority: Priority = "Normal"
+    """Urgent goes before Normal within the tenant's share; Cold waits while searches are slow."""
+    parallelism: Annotated[int, Field(ge=1, le=64), INTEGRAL] = 1
+    """Workers that share the documents."""
 
 
 class DocumentCounts(Wire):
@@ -231,6 +191,8 @@ class DocumentCounts(Wire):
 class JobTiming(Wire):
     """Seconds by stage, summed over documents."""
 
+    queued_seconds: float = 0
+    """From the order to the first work on a document."""
     parse_seconds: float = 0
     embed_seconds: float = 0
     embed_wait_seconds: float = 0
@@ -266,9 +228,20 @@ class IngestJob(Wire):
     source: JobSourceView
     force: bool = False
     tags: tuple[str, ...] = ()
+    priority: Priority = "Normal"
+    parallelism: int = 1
     phase: JobPhase = "Pending"
     reason: str | None = None
     message: str | None = None
+    estimate: JobEstimate | None = None
+    """None while it is not known: before the first look, or until a source has been read."""
+    approval: JobApproval | None = None
+    """None as long as the estimate."""
+    queue: JobQueue | None = None
+    """While it waits for a worker."""
+    cost: str | None = None
+    """Price of the tokens that were used so far; None where the platform names none."""
+    currency: str | None = None
     progress: JobProgress = JobProgress()
     errors: tuple[JobError, ...] = ()
     """At most ten; `GET /ingest-jobs/{name}/documents` has all."""
@@ -282,16 +255,23 @@ class IngestJobPage(Page[IngestJob]):
     pass
 
 
+DocumentOutcome = Literal["Queued", "Done", "Skipped", "Failed"]
+
+
 class JobDocument(Wire):
-    """How one document of a job ended."""
+    """How one document of a job ended, or that it has not."""
 
     document_id: str
     version_id: str
-    outcome: Literal["Done", "Skipped", "Failed"]
+    outcome: DocumentOutcome
+    """Queued: it waits, or is being worked on; `error` then says what went wrong so far."""
+    attempts: int = 0
+    """How often a passing error was met."""
     pages: int = 0
     chunks: int = 0
     tokens: int = 0
     error: JobError | None = None
+    finished_at: AwareDatetime | None = None
 
 
 class JobDocumentPage(Page[JobDocument]):

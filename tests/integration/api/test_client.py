@@ -12,7 +12,8 @@ from dreamhub.domain.progress import Progress
 from dreamhub.storage.progress import publish
 from dreamhub_client import Client, StaticToken, open_client, upload_bytes
 from dreamhub_client.errors import ApiError
-from dreamhub_client.models import AnswerRequest, DocumentsSource, IngestJobCreate, JobSource, SearchRequest
+from dreamhub_client.models import AnswerRequest, IngestJobCreate, SearchRequest
+from dreamhub_client.sources import DocumentsSource, JobSource
 from tests.integration.api.platform import Caller, Cluster, Tenant
 
 

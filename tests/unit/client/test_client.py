@@ -17,7 +17,8 @@ from dreamhub_client.errors import (
     UnauthenticatedError,
     UnreachableError,
 )
-from dreamhub_client.models import DocumentsSource, IngestJobCreate, JobSource, SearchRequest
+from dreamhub_client.models import IngestJobCreate, SearchRequest
+from dreamhub_client.sources import DocumentsSource, JobSource
 from tests.unit.client.conftest import FAST
 from tests.unit.client.double import DOCUMENT_ID, Double, answer, document, hang_up, job, plain, problem
 

@@ -19,7 +19,8 @@ from dreamhub_cli.run import run
 from dreamhub_client import Client, upload_file
 from dreamhub_client.errors import ApiError, ClientError
 from dreamhub_client.messages import JobUpdate
-from dreamhub_client.models import Document, DocumentsSource, IngestJob, IngestJobCreate, JobSource
+from dreamhub_client.models import Document, IngestJob, IngestJobCreate
+from dreamhub_client.sources import DocumentsSource, JobSource
 from dreamhub_client.wire import MAX_IDS
 
 CONCURRENT = 3
