@@ -71,10 +71,10 @@ def test_a_model_is_opened_as_what_it_is() -> None:
 def test_a_key_is_read_from_its_file(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("sk-1\n")
-    settings = ModelSettings(name="x", kind="chat", endpoint="http://x", api_key_file=key)
-    assert settings.read_api_key() == "sk-1"
+    settings = ModelSettings(name="x", kind="chat", endpoint="http://x", api_key_file=key, api_key_files=(key,))
+    assert settings.read_api_keys() == ("sk-1",)
     assert "sk-1" not in repr(settings)
-    assert ModelSettings(name="x", kind="chat", endpoint="http://x").read_api_key()
+    assert ModelSettings(name="x", kind="chat", endpoint="http://x").read_api_keys() == ()
 
 
 def test_a_secret_in_the_wrong_place_is_not_repeated() -> None:

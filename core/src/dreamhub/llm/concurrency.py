@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 TOLERANCE = 2.0
 """Times the fastest: slower answers shrink the limit."""
 BACK_OFF = 0.9
+PROBE_EVERY = 1000
+PROBE_SHARE = 1 / 3
+"""Every so many answers the limit falls to this share, to see how fast answers are with less: otherwise slow ones would
+become what is usual. It is below 1 / TOLERANCE, so that the limit cannot creep up from probe to probe."""
 _SMOOTHING = 0.2
-_KEPT = 100
 
 
 @dataclass
@@ -24,8 +27,9 @@ class Gradient:
 
     most: float
     limit: float = 8.0
-    _fastest: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    _fastest: float = math.inf
     _recent: float = 0.0
+    _answers: int = 0
     _largest: int = 1
 
     def __post_init__(self) -> None:
@@ -36,11 +40,16 @@ class Gradient:
         self._largest = max(size, int(self._largest * 0.99))
         if size * 2 < self._largest:
             return
-        self._fastest.append(seconds)
+        self._answers += 1
+        if self._answers % PROBE_EVERY == 0:
+            self.limit = max(1.0, self.limit * PROBE_SHARE)
+            self._fastest, self._recent = math.inf, 0.0
+            return
+        self._fastest = min(self._fastest, seconds)
         self._recent = seconds if self._recent == 0 else self._recent + _SMOOTHING * (seconds - self._recent)
         if under_way * 2 < self.limit:
             return  # it does not bind, so nothing shows that more would do
-        gradient = max(0.5, min(1.0, TOLERANCE * min(self._fastest) / max(self._recent, 1e-6)))
+        gradient = max(0.5, min(1.0, TOLERANCE * self._fastest / max(self._recent, 1e-6)))
         target = self.limit * gradient + math.sqrt(self.limit)
         self.limit = max(1.0, min(self.most, self.limit + _SMOOTHING * (target - self.limit)))
 
