@@ -108,7 +108,7 @@ def _sort(message: EmailMessage) -> _Found:
     while waiting:
         part = waiting.pop(0)
         found.count += 1
-        if part.get_content_maintype() == "multipart":
+        if part.is_multipart() and part.get_content_maintype() == "multipart":
             inner = [item for item in part.iter_parts() if isinstance(item, EmailMessage)]
             if part.get_content_subtype() == "alternative":
                 inner = _best_alternative(inner)
@@ -131,7 +131,8 @@ def _best_alternative(parts: Sequence[EmailMessage]) -> list[EmailMessage]:
 
 
 def _is_body(part: EmailMessage) -> bool:
-    is_text = part.get_content_type() in {"text/plain", "text/html"}
+    """Text that is shown, or what a broken message leaves of its parts."""
+    is_text = part.get_content_type() in {"text/plain", "text/html"} or part.get_content_maintype() == "multipart"
     return is_text and not part.is_attachment() and part.get_filename() is None
 
 

@@ -46,8 +46,7 @@ def extract_xlsx(data: bytes) -> Extracted:
                 hidden = " (hidden)" if sheet.sheet_state == "hidden" else ""
                 draft.place("sheet", number)
                 draft.cut()
-                draft.heading(1, name + hidden)
-                _write_rows(draft, sheet)
+                _write_rows(draft, sheet, name + hidden)
                 for comment in comments.get(name, ()):
                     draft.block(comment)
     return draft.finish(package.core_title(), titled=False)
@@ -60,17 +59,20 @@ def _open(data: bytes) -> Workbook:
         raise corrupt_error() from error
 
 
-def _write_rows(draft: Draft, sheet: Any) -> None:
+def _write_rows(draft: Draft, sheet: Any, heading: str) -> None:
+    """Nothing for a sheet without any."""
     sheet.reset_dimensions()  # what a file says of them is often wrong
     writer = RowWriter(draft)
     characters = 0
     for number, cells in enumerate(_rows(sheet), 1):
+        if not any(cells):
+            writer.close()
+            continue
+        if not characters:
+            draft.heading(1, heading)
         characters += sum(map(len, cells))
         check_length(characters)
-        if any(cells):
-            writer.add(number, cells)
-        else:
-            writer.close()
+        writer.add(number, cells)
     writer.close()
 
 
