@@ -34,8 +34,11 @@ _FILE_RIGHTS_BY_ABI = ((5, 16), (3, 15), (2, 14), (1, 13))
 _TCP_BIND_AND_CONNECT = 3
 _SCOPE_SOCKETS_AND_SIGNALS = 3
 
-_SYSTEM = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/urandom")
-"""Besides Python's own folders: shared libraries and time zones, for parsers that load late."""
+_SYSTEM = (
+    *("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types"),
+    *("/dev/null", "/dev/urandom"),
+)
+"""Besides Python's own folders: shared libraries, time zones and names of types, for parsers that load late."""
 
 _ARCHITECTURES = {
     "x86_64": (0xC000003E, (41, 53, 59, 101, 310, 311, 322, 425, 438)),
