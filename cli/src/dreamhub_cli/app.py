@@ -11,6 +11,7 @@ import typer
 from dreamhub_cli import exit_codes
 from dreamhub_cli.commands.ask import ask
 from dreamhub_cli.commands.doctor import doctor
+from dreamhub_cli.commands.ingest import ingest
 from dreamhub_cli.commands.jobs import jobs
 from dreamhub_cli.commands.search import search
 from dreamhub_cli.commands.upload import upload
@@ -123,4 +124,5 @@ def build_app(name: str, callback: Callable[..., None]) -> typer.Typer:
     app.callback(epilog=_EPILOG)(callback)
     for command in COMMANDS:
         app.command()(command)
+    app.add_typer(ingest)
     return app
