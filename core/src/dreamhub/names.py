@@ -27,8 +27,14 @@ ADOPT_ANNOTATION = f"{API_GROUP}/adopt"
 APPROVED_BY_ANNOTATION = f"{API_GROUP}/approved-by"
 """On an IngestJob: who set spec.approved. An admission policy sees to it that this is true."""
 
+RETRY_OF_ANNOTATION = f"{API_GROUP}/retry-of"
+"""On an IngestJob: the name of the one whose failed documents it tries again."""
+
 REQUEST_ANNOTATION = f"{API_GROUP}/request"
 """On an IngestJob that was ordered under an Idempotency-Key: digests of the key and of the request."""
+
+KUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+"""On an IngestJob: the queue of Kueue that its Job is to wait in."""
 
 WORKER_SERVICE_ACCOUNT = "worker"
 OWNER_SERVICE_ACCOUNT = "owner"

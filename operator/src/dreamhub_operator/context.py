@@ -12,7 +12,7 @@ from dreamhub_operator.desired.credentials import Addresses
 from dreamhub_operator.desired.job import WorkerTemplate
 from dreamhub_operator.desired.namespace import Subject
 from dreamhub_operator.metrics import Metrics
-from dreamhub_operator.ports import Cache, Database, Objects, Quotas
+from dreamhub_operator.ports import Cache, Database, Ledger, Objects, Quotas
 from dreamhub_operator.reconcile.appraisal import RatioBoard
 from dreamhub_operator.settings import Settings
 from dreamhub_operator.watched import Watched
@@ -24,6 +24,7 @@ class Context:
     cluster: Cluster
     database: Database
     quotas: Quotas
+    ledger: Ledger
     cache: Cache
     objects: Objects
     models: ModelList

@@ -8,7 +8,9 @@ from typing import Protocol
 
 from dreamhub.domain.call_budget import Rates
 from dreamhub.domain.cost import Ratios
+from dreamhub.domain.fair_books import Books, Entry
 from dreamhub.sql.audit import Digests, Line
+from dreamhub.sql.fair_books import Moment
 from dreamhub.sql.logins import FormerSlot
 from dreamhub.sql.quota import Admission, Limits, QuotaUsage
 from dreamhub.sql.reservations import Shortage
@@ -92,6 +94,18 @@ class Quotas(Protocol):
 
     async def reserve_tokens(self, tenant: str, uid: str, tokens: int) -> Shortage | None:
         """Keep tokens for an IngestJob that has a place; why they cannot be kept, or None. Idempotent."""
+
+
+class Ledger(Protocol):
+    """What tenants have used of the workers: books that only the operator keeps."""
+
+    async def fetch_books(self, half_life: float) -> Books: ...
+
+    async def enter(self, entry: Entry, moment: Moment) -> None:
+        """One step, whole or not at all. Idempotent."""
+
+    async def forget_balances(self, kept: Collection[str]) -> None:
+        """What all tenants but these have used."""
 
 
 class Cache(Protocol):

@@ -1,4 +1,4 @@
-"""The look for places in tenants' queues that nobody will give back."""
+"""The look at queues that no event causes: what nobody will give back, and how slow the models are."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from dreamhub.errors import DreamHubError
 from dreamhub_operator.reconcile.queues import Queues
 
 SWEEP_SECONDS = 10.0
+MODELS_SECONDS = 2.0
 
 log = structlog.get_logger()
 
@@ -28,9 +29,16 @@ class QueueSweep:
             if self.is_listed():
                 await self._sweep()
 
+    async def run_models(self) -> None:
+        """As `run`: cold work is held back and let go."""
+        while True:
+            await asyncio.sleep(MODELS_SECONDS)
+            for uid in self.queues.look_at_models():
+                self.wake(uid)
+
     async def _sweep(self) -> None:
         try:
             for uid in await self.queues.sweep():
                 self.wake(uid)
         except DreamHubError as error:
-            log.warning("places in the queue not looked through", error=error.message)
+            log.warning("queues not looked through", error=error.message)

@@ -78,7 +78,8 @@ class Service:
 
     def __post_init__(self) -> None:
         vault = open_vault(self.context)
-        self._queues = Queues(self.context.watched, self.context.quotas)
+        context = self.context
+        self._queues = Queues(context.watched, context.quotas, context.ledger, context.settings.admission)
         board = UsageBoard(self.context.watched, self.context.quotas)
         runner = RoundRunner(self.context, self.connection.url)
         self._verifier = Verifier(self.context, runner.run, self._look_again)
@@ -90,8 +91,7 @@ class Service:
         look = TenantLook(self.context, vault, TenantStores(self.context))
         self._reconciler = TenantReconciler(self.context, vault, look, ForeignObjects(self.context), duties=duties)
         self._tenants = WorkQueue(self._reconcile_tenant, TENANT_WORKERS)
-        self._ingest_jobs = WorkQueue(self._reconcile_ingest_job, INGEST_WORKERS)
-        context = self.context
+        self._ingest_jobs = WorkQueue(self._reconcile_ingest_job, INGEST_WORKERS, self._space_of)
         self._reflectors = tuple(
             Reflector(kind, context.cluster, context.children, self.freshness, self._see_space) for kind in REFLECTED
         )
@@ -114,7 +114,8 @@ class Service:
         work: list[Callable[[], Coroutine[None, None, None]]]
         work = [self.election.hold, sole, *reflected, self._work_on_tenants, self._ingest_jobs.run]
         work += [self._verifier.run, ModelBudgets(self.context).run]
-        work += [self._poll().run, QueueSweep(self._queues, self.freshness.all_opened, self._ingest_jobs.add).run]
+        sweep = QueueSweep(self._queues, self.freshness.all_opened, self._ingest_jobs.add)
+        work += [self._poll().run, sweep.run, sweep.run_models]
         tasks = [asyncio.create_task(start()) for start in work]
         watches = asyncio.create_task(self._watch(stop))
         try:
@@ -136,6 +137,11 @@ class Service:
         for reflector in self._reflectors:
             await reflector.listed.wait()
         await self._tenants.run()
+
+    def _space_of(self, uid: str) -> str | None:
+        """Namespaces take turns."""
+        job = self.context.watched.ingest_jobs.get(uid)
+        return job.metadata.namespace if job is not None else None
 
     def _look_again(self, uid: str) -> None:
         self._tenants.add(uid)

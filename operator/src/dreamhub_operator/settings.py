@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from dreamhub.names import SYSTEM_NAMESPACE
 from dreamhub.secret_files import read_together, read_token_keys
 from dreamhub.storage.objects import ObjectKeys
+from dreamhub_operator.admission_settings import Admission
 from dreamhub_operator.isolation.settings import Isolation
 from dreamhub_operator.rotation.settings import Rotation
 
@@ -125,6 +126,8 @@ class Settings(BaseSettings):
     job_deadline_seconds: Annotated[int, Field(ge=1)] = 21600
     """How long a worker's Job may take with all its tries and waits for a pod."""
 
+    admission: Admission = Admission()
+    """How many IngestJobs run at once, and how fair share remembers."""
     rotation: Rotation = Rotation()
     """How often logins and keys are replaced."""
     isolation: Isolation = Isolation()

@@ -9,11 +9,13 @@ from redis.asyncio import Redis
 
 from dreamhub.domain.call_budget import Rates
 from dreamhub.domain.cost import Ratios
+from dreamhub.domain.fair_books import Books, Entry
 from dreamhub.errors import NotFoundError, UnavailableError
 from dreamhub.names import object_key
-from dreamhub.sql import audit, logins, owners, quota, reservations, runs, schema, tenants
+from dreamhub.sql import audit, fair_books, logins, owners, quota, reservations, runs, schema, tenants
 from dreamhub.sql.audit import Digests, Line
 from dreamhub.sql.connections import Connection, Pool, translate_failures
+from dreamhub.sql.fair_books import Moment
 from dreamhub.sql.logins import FormerSlot
 from dreamhub.sql.quota import Admission, Limits, QuotaUsage
 from dreamhub.sql.reservations import Shortage
@@ -157,6 +159,29 @@ class PostgresQuotas:
     async def reserve_tokens(self, tenant: str, uid: str, tokens: int) -> Shortage | None:
         async with self._connection() as conn:
             return await reservations.reserve_tokens(conn, tenant, uid, tokens)
+
+
+@dataclass(frozen=True)
+class PostgresLedger:
+    pool: Pool
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        with translate_failures():
+            async with self.pool.acquire() as conn:
+                yield conn
+
+    async def fetch_books(self, half_life: float) -> Books:
+        async with self._connection() as conn:
+            return await fair_books.fetch_books(conn, half_life)
+
+    async def enter(self, entry: Entry, moment: Moment) -> None:
+        async with self._connection() as conn:
+            await fair_books.enter(conn, entry, moment)
+
+    async def forget_balances(self, kept: Collection[str]) -> None:
+        async with self._connection() as conn:
+            await fair_books.forget_balances(conn, kept)
 
 
 @dataclass(frozen=True)

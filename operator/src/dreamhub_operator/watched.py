@@ -4,6 +4,7 @@ Everything here can be lost at any moment and is filled again by the watches. Ou
 answers, so that a reconcile never plans against what it has itself just changed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dreamhub.crd.ingest_job import FINAL_PHASES, WAITING_PHASES, IngestJob
@@ -40,6 +41,17 @@ class Watched:
     """Progress from the database, by the UID of the IngestJob."""
     _spaces: dict[str, dict[str, None]] = field(default_factory=dict)
     """UIDs of IngestJobs by namespace, in the order in which they were first seen."""
+    _listeners: list[Callable[[str], None]] = field(default_factory=list)
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Have it called with the UID of each IngestJob that comes, changes or goes, and of those that are known."""
+        self._listeners.append(listener)
+        for uid in list(self.ingest_jobs):
+            listener(uid)
+
+    def _tell(self, uid: str) -> None:
+        for listener in self._listeners:
+            listener(uid)
 
     def put_tenant(self, body: Manifest) -> bool:
         """Remember; False when what is remembered is as new (such as the echo of our own write)."""
@@ -64,6 +76,7 @@ class Watched:
             return False
         self.ingest_jobs[job.metadata.uid] = _without_text(job)
         self._spaces.setdefault(job.metadata.namespace or "", {})[job.metadata.uid] = None
+        self._tell(job.metadata.uid)
         return True
 
     def drop_ingest_job(self, uid: str) -> None:
@@ -73,6 +86,7 @@ class Watched:
         self._spaces.get(name, {}).pop(uid, None)
         if not self._spaces.get(name):
             self._spaces.pop(name, None)
+        self._tell(uid)
 
     def put_job(self, body: Manifest) -> bool:
         """Remember; False when nothing that matters has changed."""

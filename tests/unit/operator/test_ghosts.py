@@ -13,6 +13,7 @@ from dreamhub_operator.reconcile.queues import Queues
 from dreamhub_operator.reconcile.statuses import dump_status
 from dreamhub_operator.watched import Watched
 from tests.unit.operator.builders import FOUND, NOW, ingest_job, job_state, pod
+from tests.unit.operator.ledgers import MemoryLedger
 from tests.unit.operator.quotas import MemoryQuotas
 from tests.unit.operator.test_service import ready
 
@@ -65,7 +66,7 @@ async def reconcile(watched: Watched, cluster: EmptyCluster) -> float | None:
         models=DEFAULT_MODELS,
         now=lambda: NOW,
     )
-    return await reconcile_ingest_job(cast("Any", context), Queues(watched, MemoryQuotas()), "job-uid")
+    return await reconcile_ingest_job(cast("Any", context), Queues(watched, MemoryQuotas(), MemoryLedger()), "job-uid")
 
 
 async def test_a_job_that_is_gone_is_forgotten_and_looked_for_at_once() -> None:

@@ -13,6 +13,7 @@ from dreamhub.domain.cost import Price, Ratios, Seen, Threshold, weigh
 from dreamhub.llm.models import ModelList
 from dreamhub.sql.reservations import Shortage
 from dreamhub.sql.runs import ResolvedDocument
+from dreamhub_operator.reconcile.admission import Standing
 from dreamhub_operator.reconcile.appraisal import RATIO_SECONDS, RatioBoard, appraise, find_price, needs_approval
 from dreamhub_operator.reconcile.ingest_costs import appraise_job, find_costs, secure_tokens
 from dreamhub_operator.reconcile.ingest_plan import IngestObserved, TenantView, plan_ingest
@@ -22,6 +23,7 @@ from dreamhub_operator.reconcile.statuses import dump_status
 from dreamhub_operator.reconcile.tenant_view import view_tenant
 from dreamhub_operator.watched import Watched
 from tests.unit.operator.builders import ACME, DOCUMENT, NOW, ingest_job, job_state, observed, pod, run_status
+from tests.unit.operator.ledgers import MemoryLedger
 from tests.unit.operator.quotas import TODAY, MemoryQuotas
 from tests.unit.operator.test_watched import tenant as tenant_body
 
@@ -55,7 +57,7 @@ class World:
         watched = Watched()
         watched.put_tenant(tenant_body())
         watched.ingest_jobs["job-uid"] = job
-        self.queues = Queues(watched, self.quotas)
+        self.queues = Queues(watched, self.quotas, MemoryLedger())
         ratios = RatioBoard(cast("Any", self.database))
         self.context = cast("Any", SimpleNamespace(database=self.database, quotas=self.quotas, ratios=ratios))
 
@@ -223,7 +225,7 @@ def test_a_job_larger_than_the_plan_waits_for_a_person() -> None:
     "seen",
     [
         {"tenant": ACME},
-        {"place": 3},
+        {"standing": Standing(place=3)},
         {"estimate": None},
         {"documents": {}},
         {"job": job_state(), "run": run_status()},

@@ -123,6 +123,24 @@ async def test_what_is_forgotten_does_not_come_back() -> None:
     assert runs == ["later"]
 
 
+async def test_thousands_of_one_lane_keep_no_other_waiting() -> None:
+    runs: list[str] = []
+
+    async def handle(key: str) -> None:
+        runs.append(key)
+
+    queue = WorkQueue(handle, 1, lane=lambda key: key[0])
+    for number in range(5_000):
+        queue.add(f"a{number}")
+    for key in ("b0", "b1", "c0"):
+        queue.add(key)
+    task = asyncio.create_task(queue.run())
+    await until(lambda: len(runs) == 5_003)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert runs[:6] == ["a0", "b0", "c0", "a1", "b1", "a2"]
+
+
 @pytest.mark.parametrize(("failures", "seconds"), [(1, BACKOFF_FIRST), (2, 2 * BACKOFF_FIRST), (100, BACKOFF_MOST)])
 def test_backoff_doubles_up_to_a_limit(failures: int, seconds: float) -> None:
     assert backoff(failures, 0) == pytest.approx(seconds)

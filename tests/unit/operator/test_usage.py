@@ -23,6 +23,7 @@ from dreamhub_operator.reconcile.queues import Queues
 from dreamhub_operator.reconcile.tenant_status import Report, build_tenant_status
 from dreamhub_operator.watched import Watched
 from tests.unit.operator.builders import NOW, tenant
+from tests.unit.operator.ledgers import MemoryLedger
 from tests.unit.operator.quotas import EMPTY, MemoryQuotas
 
 
@@ -81,7 +82,9 @@ class World:
         self.watched = Watched()
         context = SimpleNamespace(watched=self.watched, quotas=self.quotas, cluster=self, now=lambda: NOW)
         board = UsageBoard(self.watched, self.quotas, clock=lambda: self.time)
-        self.duty = UsageDuty(cast("Any", context), Queues(self.watched, self.quotas), board, self.woken.extend)
+        self.duty = UsageDuty(
+            cast("Any", context), Queues(self.watched, self.quotas, MemoryLedger()), board, self.woken.extend
+        )
 
     async def create(self, event: dict[str, Any]) -> None:
         self.events.append((event["type"], event["reason"]))

@@ -75,6 +75,20 @@ class Books:
             self._consume(known.tenant, known.cost if used is None else used - known.settled, now)
             self._put(uid, Charge(known.tenant, 0))
 
+    def enter(self, entry: "Entry", now: float) -> None:
+        """One of the steps above."""
+        match entry.kind:
+            case "Charge":
+                self.charge(entry.uid, entry.tenant, entry.amount or 0)
+            case "Pause":
+                self.pause(entry.uid, entry.amount or 0, now)
+            case "Settle":
+                self.settle(entry.uid, entry.amount, now)
+
+    def forget(self, kept: Collection[str]) -> None:
+        """What tenants other than these have used."""
+        self.balances = {tenant: balance for tenant, balance in self.balances.items() if tenant in kept}
+
     def copy(self) -> "Books":
         return Books(self.half_life, dict(self.charges), dict(self.balances))
 

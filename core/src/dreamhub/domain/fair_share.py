@@ -222,6 +222,10 @@ class FairShare:
     def waiting(self) -> Iterator[Order]:
         return iter(self._waiting.values())
 
+    def count_tenants(self) -> int:
+        """Those that a decision may have to look at."""
+        return len(self._tenants)
+
     def copy(self) -> "FairShare":
         """To try out what would happen."""
         return FairShare(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dreamhub.crd.ingest_job import IngestJob
 from dreamhub.domain.job_input import JobInput
-from dreamhub.names import CREDENTIALS_SECRET, WORKER_SERVICE_ACCOUNT, job_input_secret, job_name
+from dreamhub.names import CREDENTIALS_SECRET, KUEUE_LABEL, WORKER_SERVICE_ACCOUNT, job_input_secret, job_name
 from dreamhub_operator.desired.ownership import owner_labels
 from dreamhub_operator.desired.source import source_labels, source_mounts, source_volumes
 from dreamhub_operator.kinds import INGEST_JOB, JOB, SECRET, Manifest
@@ -98,10 +98,12 @@ def build_job(tenant: str, job: IngestJob, worker: WorkerTemplate, signed_at: in
     manifest = _frame(JOB.name, JOB.api_version, job_name(job.metadata.uid), tenant, job)
     manifest["metadata"]["annotations"] = {SPEC_HASH: spec_hash(job), SIGNED_AT: str(signed_at)}
     labels = {**manifest["metadata"]["labels"], COMPONENT_LABEL: WORKER_COMPONENT, **source_labels(job)}
-    manifest["metadata"]["labels"] = labels
+    queue = job.metadata.labels.get(KUEUE_LABEL)
+    manifest["metadata"]["labels"] = {**labels, KUEUE_LABEL: queue} if queue else labels
     return {
         **manifest,
         "spec": {
+            "suspend": bool(queue),
             "activeDeadlineSeconds": worker.deadline_seconds,
             "backoffLimit": BACKOFF_LIMIT,
             "podReplacementPolicy": "Failed",
@@ -109,6 +111,17 @@ def build_job(tenant: str, job: IngestJob, worker: WorkerTemplate, signed_at: in
             "template": {"metadata": {"labels": labels}, "spec": _pod(job, worker)},
         },
     }
+
+
+def build_suspension(job: IngestJob, *, suspend: bool) -> Manifest:
+    """What changes in its Job.
+
+    Kueue starts and stops those that bear its label, and no others: one that shall stop loses it, and gets it back.
+    """
+    queue = job.metadata.labels.get(KUEUE_LABEL)
+    if not queue:
+        return {"spec": {"suspend": suspend}}
+    return {"metadata": {"labels": {KUEUE_LABEL: None if suspend else queue}}, "spec": {"suspend": True}}
 
 
 def build_failure_policy() -> Manifest:

@@ -41,7 +41,7 @@ async def _collected(context: Context, observed: IngestObserved) -> IngestEstima
 async def secure_tokens(context: Context, queues: Queues, job: IngestJob, observed: IngestObserved) -> IngestObserved:
     """Keep its tokens, now that it may start. One that may not, after all, gives its slot back."""
     tenant = observed.tenant
-    if tenant is None or observed.estimate is None or observed.place or not _has_slot(job, observed):
+    if tenant is None or observed.estimate is None or observed.standing.place or not _has_slot(job, observed):
         return observed
     if not needs_approval(job, observed.estimate, tenant.approval, observed.price):
         shortage = await _reserve(context, job, tenant, observed.estimate.tokens)

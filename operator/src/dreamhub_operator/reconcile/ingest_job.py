@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import structlog
 
-from dreamhub.crd.ingest_job import IngestJob, IngestJobStatus, IngestReason
+from dreamhub.crd.ingest_job import WAITING_PHASES, IngestJob, IngestJobStatus, IngestReason
 from dreamhub.domain.conditions import is_true
 from dreamhub.domain.cost import NO_PRICE
 from dreamhub.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, TransientError
-from dreamhub.names import job_input_secret
+from dreamhub.names import KUEUE_LABEL, job_input_secret
 from dreamhub.sql.runs import RunStatus
 from dreamhub_operator import events
 from dreamhub_operator.cluster import ObjectKey
 from dreamhub_operator.context import Context
-from dreamhub_operator.desired.job import SIGNED_AT, build_job, spec_hash
+from dreamhub_operator.desired.job import SIGNED_AT, build_job, build_suspension, spec_hash
 from dreamhub_operator.desired.quota import QUOTA_NAME
 from dreamhub_operator.kinds import INGEST_JOB, JOB, RESOURCE_QUOTA, SECRET
 from dreamhub_operator.reconcile.appraisal import find_price
@@ -38,6 +38,9 @@ from dreamhub_operator.reconcile.statuses import build_patch, fence
 from dreamhub_operator.reconcile.tenant_view import view_tenant
 from dreamhub_operator.watched import owner_uid
 
+LOOKS_PER_SECOND = 20
+"""Of all of a tenant's IngestJobs that cannot begin, for whatever reason, and are not woken."""
+
 log = structlog.get_logger()
 
 
@@ -51,28 +54,37 @@ async def reconcile_ingest_job(context: Context, queues: Queues, uid: str) -> fl
         return None
     observed = await observe(context, queues, job)
     plan = plan_ingest(job, observed, context.now())
+    if "CreateJob" in plan.actions or "Resume" in plan.actions:
+        await queues.charge(uid)
     finding = await apply_plan(context, job, observed, plan)
     queues.slots.settle(uid)
     if observed.job is not None and uid not in context.watched.jobs:
         return 0
     if finding is not None:
         await write_status(context, job, finding, find_costs(observed))
-    return RETRY_SECONDS if finding is not plan.finding else plan.again_seconds
+    again = RETRY_SECONDS if finding is not plan.finding else plan.again_seconds
+    waits = observed.job is None and not plan.actions and finding is not None and finding.phase in WAITING_PHASES
+    if again is None or not waits or observed.tenant is None:
+        return again
+    return max(again, queues.places.count_unfinished(observed.tenant.name) / LOOKS_PER_SECOND)
 
 
 async def observe(context: Context, queues: Queues, job: IngestJob) -> IngestObserved:
     observed = _recall(context, job)
     if observed.tenant is None or is_final(job.status):
+        queues.slots.set_aside(job)
         return observed
     try:
-        observed = await _ask_database(context, queues, job, observed)
+        observed = await _ask_queues(queues, job, observed)
+        observed = _decide(queues, job, await _ask_database(context, job, observed))
+        observed = await secure_tokens(context, queues, job, await _find_documents(context, job, observed))
     except TransientError as error:
         observed = replace(observed, unavailable=(IngestReason.DATABASE_UNAVAILABLE, error.message))
     else:
         state = observed.job
         refused = await _refusal(context, job, state) if state is not None else None
         observed = replace(observed, refused=refused)
-    return await secure_tokens(context, queues, job, _decide(queues, job, observed))
+    return observed
 
 
 def _recall(context: Context, job: IngestJob) -> IngestObserved:
@@ -89,30 +101,40 @@ def _recall(context: Context, job: IngestJob) -> IngestObserved:
     )
 
 
-async def _ask_database(context: Context, queues: Queues, job: IngestJob, observed: IngestObserved) -> IngestObserved:
+async def _ask_queues(queues: Queues, job: IngestJob, observed: IngestObserved) -> IngestObserved:
+    tenant, uid = observed.tenant, job.metadata.uid
+    await queues.open()
+    if tenant is None or not wants_queueing(job, observed) or await queues.places.has_place(tenant.name, uid):
+        return observed
+    return replace(observed, queued=False, place_outside=queues.places.place_outside(tenant.name, uid))
+
+
+def _decide(queues: Queues, job: IngestJob, observed: IngestObserved) -> IngestObserved:
+    """Where it stands among all that want a slot, decided and kept in one step."""
+    if observed.tenant is None or not wants_slot(job, observed):
+        queues.slots.set_aside(job)
+        return observed
+    return replace(observed, standing=queues.slots.claim(job, observed.estimate))
+
+
+async def _ask_database(context: Context, job: IngestJob, observed: IngestObserved) -> IngestObserved:
     tenant, state, uid = observed.tenant, observed.job, job.metadata.uid
     if tenant is None:
         return observed
-    if wants_queueing(job, observed):
-        observed = replace(observed, queued=await queues.places.has_place(tenant.name, uid))
-    source = job.spec.source.documents
-    if source is not None and wants_documents(job, observed) and not queues.slots.find_place(job, tenant.job_limit):
-        observed = replace(observed, documents=await context.database.resolve(tenant.name, source.ids))
     if state is not None and has_ended(state, observed.pods):
         observed = replace(observed, run=await _last_word(context, tenant.name, uid) or observed.run)
     return await appraise_job(context, job, observed)
 
 
-def _decide(queues: Queues, job: IngestJob, observed: IngestObserved) -> IngestObserved:
-    """Its place in the tenant's queue, decided and kept in one step."""
-    if observed.tenant is None or not wants_slot(job, observed):
-        queues.slots.set_aside(job)
+async def _find_documents(context: Context, job: IngestJob, observed: IngestObserved) -> IngestObserved:
+    """Of one that may begin; those that wait are not asked about."""
+    tenant, source = observed.tenant, job.spec.source.documents
+    if tenant is None or source is None or observed.documents is not None:
         return observed
-    place = queues.slots.claim(job, observed.tenant.job_limit)
-    if place == 0 and wants_documents(job, observed) and observed.documents is None:
-        queues.slots.settle(job.metadata.uid)
-        return replace(observed, place=1)
-    return replace(observed, place=place)
+    if observed.standing.place or not wants_documents(job, observed):
+        return observed
+    found = await context.database.resolve(tenant.name, source.ids)
+    return await appraise_job(context, job, replace(observed, documents=found))
 
 
 async def _last_word(context: Context, tenant: str, uid: str) -> RunStatus | None:
@@ -141,7 +163,7 @@ async def apply_plan(context: Context, job: IngestJob, observed: IngestObserved,
                 case "RenewInput":
                     await _renew_input(context, job, observed)
                 case "Suspend" | "Resume":
-                    await _patch_job(context, job, {"spec": {"suspend": action == "Suspend"}})
+                    await _patch_job(context, job, build_suspension(job, suspend=action == "Suspend"))
                 case "Finish":
                     await _finish(context, job, plan.keep_job_seconds)
                 case "Discard":
@@ -219,7 +241,8 @@ async def _patch_job(context: Context, job: IngestJob, changes: dict[str, object
 async def _finish(context: Context, job: IngestJob, keep_seconds: int) -> None:
     """The input holds URLs and perhaps a model's key: it goes at once. The Job stays a while for its logs."""
     await _delete_input(context, job)
-    await _patch_job(context, job, {"spec": {"ttlSecondsAfterFinished": keep_seconds, "suspend": False}})
+    end = {"ttlSecondsAfterFinished": keep_seconds}
+    await _patch_job(context, job, {"spec": end if KUEUE_LABEL in job.metadata.labels else {**end, "suspend": False}})
 
 
 async def _delete_input(context: Context, job: IngestJob) -> None:

@@ -17,6 +17,13 @@ from dreamhub.domain.cost import NO_PRICE, NO_THRESHOLD, Price, Threshold
 from dreamhub.sql.reservations import Shortage
 from dreamhub.sql.runs import ResolvedDocument, RunStatus
 from dreamhub_operator.desired.job import RENEW_SECONDS, spec_hash
+from dreamhub_operator.reconcile.admission import (
+    GRANTED,
+    Standing,
+    explain_kueue,
+    explain_outside,
+    explain_wait,
+)
 from dreamhub_operator.reconcile.appraisal import explain_approval, needs_approval
 from dreamhub_operator.reconcile.ingest_status import (
     Finding,
@@ -82,14 +89,16 @@ class IngestObserved:
     """A dependency that did not answer while observing."""
     queued: bool = True
     """Whether it has a place among the tenant's unfinished IngestJobs."""
+    place_outside: int = 1
+    """Its place among those that wait for one, when it has none."""
+    standing: Standing = GRANTED
+    """Whether it has a slot, and where it stands if not."""
     price: Price = NO_PRICE
     """Of the tenant's embedding model."""
     estimate: IngestEstimate | None = None
     """What it will use, as far as that is known."""
     shortage: Shortage | None = None
     """The limit that has no room for its tokens; asked for only when it may start."""
-    place: int = 0
-    """Its place among those of the tenant's IngestJobs that wait for a slot. 0: it may start, a slot is kept for it."""
 
 
 ActionKind = Literal["CreateJob", "RenewInput", "Suspend", "Resume", "Finish", "Discard", "Delete"]
@@ -126,7 +135,7 @@ def wants_slot(job: IngestJob, observed: IngestObserved) -> bool:
         and _find_hold(job, observed) is None
         and observed.queued
         and observed.unavailable is None
-        and (observed.job is None or observed.job.suspended)
+        and (observed.job is None or (observed.job.suspended and not observed.job.kueue_queue))
     )
 
 
@@ -204,8 +213,9 @@ def _plan_start(job: IngestJob, observed: IngestObserved) -> IngestPlan:
     if held is not None:
         return held
     if observed.tenant is None or not observed.queued:
-        return IngestPlan(pend(IngestReason.QUEUE_FULL, _queue_full(observed.tenant)), again_seconds=RETRY_SECONDS)
-    if observed.place:
+        limit = observed.tenant.queue_limit if observed.tenant is not None else None
+        return IngestPlan(explain_outside(limit), again_seconds=RETRY_SECONDS + observed.place_outside)
+    if observed.standing.place:
         return _plan_wait(observed.tenant, observed)
     if observed.shortage is not None:
         return _plan_shortage(observed.shortage, observed)
@@ -252,24 +262,9 @@ def _plan_shortage(shortage: Shortage, observed: IngestObserved) -> IngestPlan:
 
 
 def _plan_wait(tenant: TenantView, observed: IngestObserved) -> IngestPlan:
-    """It is woken when a slot is free; it looks by itself only to tell its place, ever less often further back."""
-    message = f"place {observed.place} in the queue: {_jobs(tenant.job_limit)} of tenant {tenant.name} may run at once"
-    finding = pend(IngestReason.TENANT_LIMIT, f"{message} (spec.plan.concurrentJobs)", observed.run)
-    return IngestPlan(finding, again_seconds=RETRY_SECONDS + observed.place)
-
-
-def _queue_full(tenant: TenantView | None) -> str:
-    limit = tenant.queue_limit if tenant is not None else None
-    if limit is None:
-        return "the database lets no IngestJob of this tenant in yet; it enters as soon as the tenant's limits are set"
-    return (
-        f"the queue is full: {_jobs(limit)} may be unfinished at once (spec.plan.queuedJobs); "
-        "it enters when others have ended"
-    )
-
-
-def _jobs(number: int | None) -> str:
-    return "1 IngestJob" if number == 1 else f"{number} IngestJobs"
+    """It is woken when it gets a slot; it looks by itself only to tell its place, ever less often further back."""
+    finding = explain_wait(tenant.name, tenant.job_limit, observed.standing, observed.run)
+    return IngestPlan(finding, again_seconds=RETRY_SECONDS + observed.standing.place)
 
 
 def find_missing(job: IngestJob, observed: IngestObserved) -> list[str]:
@@ -291,7 +286,8 @@ def _plan_watch(job: IngestJob, observed: IngestObserved, state: JobState, now: 
         message = f"the Job {state.name} exists but was made for another spec; delete it, then create another IngestJob"
         return _finish(fail(IngestReason.JOB_NAME_TAKEN, message, None))
     if job.spec.suspend:
-        actions: tuple[ActionKind, ...] = () if state.suspended else ("Suspend",)
+        stands_still = state.suspended and not state.kueue_queue
+        actions: tuple[ActionKind, ...] = () if stands_still else ("Suspend",)
         message = "spec.suspend is true; what is stored is kept, and false goes on from there"
         return IngestPlan(pend(IngestReason.SUSPENDED, message, observed.run), actions)
     held = _find_wait(job, observed, state)
@@ -299,8 +295,10 @@ def _plan_watch(job: IngestJob, observed: IngestObserved, state: JobState, now: 
         return held
     asked = observed.run is not None and observed.run.progress.awaiting_approval
     stale = now.timestamp() - state.signed_at > RENEW_SECONDS or (asked and state.suspended)
-    actions = (*(("RenewInput",) if stale else ()), *(("Resume",) if state.suspended else ()))
+    actions = (*(("RenewInput",) if stale else ()), *(("Resume",) if state.suspended and not state.kueue_queue else ()))
     waiting = not observed.pods and not state.active and not is_overdue(state, now)
+    if state.suspended and state.kueue_queue:
+        return IngestPlan(explain_kueue(state.kueue_queue, observed.run), actions, RETRY_SECONDS)
     return IngestPlan(_watch_finding(observed, state, now), actions, STARTING_SECONDS if waiting else RETRY_SECONDS)
 
 
@@ -311,7 +309,7 @@ def _find_wait(job: IngestJob, observed: IngestObserved, state: JobState) -> Ing
         held = _find_hold(job, observed) if asked else None
         return None if held is None else replace(held, actions=("Suspend",))
     held = _find_hold(job, observed)
-    if held is None and observed.tenant is not None and observed.place:
+    if held is None and observed.tenant is not None and observed.standing.place:
         return _plan_wait(observed.tenant, observed)
     if held is None and observed.shortage is not None:
         return _plan_shortage(observed.shortage, observed)

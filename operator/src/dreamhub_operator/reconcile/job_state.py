@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dreamhub.crd.ingest_job import IngestReason
+from dreamhub.names import KUEUE_LABEL
 from dreamhub_operator.desired.job import SIGNED_AT, SPEC_HASH
 from dreamhub_operator.kinds import Manifest
 
@@ -29,6 +30,8 @@ class JobState:
     created_at: str
     expires: bool
     """Whether its ttlSecondsAfterFinished is set, which is the last thing done to a Job."""
+    kueue_queue: str = ""
+    """The queue of Kueue that it waits in, or was started from; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ def read_job(body: Manifest) -> JobState:
         failure_message=_shorten(failed.get("message", "")) if failed else "",
         created_at=metadata.get("creationTimestamp", ""),
         expires=spec.get("ttlSecondsAfterFinished") is not None,
+        kueue_queue=(metadata.get("labels") or {}).get(KUEUE_LABEL, ""),
     )
 
 

@@ -1,92 +1,171 @@
-"""Who of a tenant's IngestJobs may run: the state behind `admission.rank`, kept so that two decisions never collide.
+"""Who of all tenants' IngestJobs may run: fair share, kept in step with what the watches show.
 
 Between a decision and the Job that follows from it lies a wait for the API server. So a decision reserves the slot in
-the same step, without a wait in between, and the reservation stands until the Job is seen or known not to come. After a
-restart there are no reservations, and none are needed: the Jobs are listed before the first decision.
+the same step, and the reservation stands until the Job is seen or known not to come. A slot that is free is given to
+whoever is best placed, not to who asks: the one that got it is woken. After a restart there are no reservations, and
+none are needed: all Jobs are listed before the first decision.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from dreamhub.crd.ingest_job import IngestJob
-from dreamhub_operator.reconcile.admission import Candidate, rank
+from dreamhub.crd.ingest_job import IngestEstimate, IngestJob, IngestReason
+from dreamhub.domain.fair_books import Books, Entry
+from dreamhub.domain.fair_share import FairShare, Order
+from dreamhub_operator.admission_settings import Admission
+from dreamhub_operator.reconcile.admission import GRANTED, Standing, build_order, build_terms, find_used
+from dreamhub_operator.reconcile.embedding_pace import EmbeddingPace
 from dreamhub_operator.reconcile.ingest_plan import is_final
 from dreamhub_operator.reconcile.job_state import JobState
+from dreamhub_operator.reconcile.outlook import Outlook
 from dreamhub_operator.watched import Watched
+
+_IN_LINE = frozenset({IngestReason.TENANT_LIMIT, IngestReason.GLOBAL_LIMIT, IngestReason.COLD_HELD_BACK})
+"""What the status of one says that wanted a slot, so that after a restart it need not ask again to be remembered."""
 
 
 @dataclass
 class Slots:
     watched: Watched
-    _reserved: set[str] = field(default_factory=set)
-    """UIDs of IngestJobs whose Job is being created or resumed."""
-    _held: dict[str, str] = field(default_factory=dict)
-    """Namespaces by the UIDs of IngestJobs that were seen to hold a slot, or to be in others' way."""
-    _aside: set[str] = field(default_factory=set)
-    """UIDs of IngestJobs that something else than the limit keeps waiting: they are nobody's rivals."""
+    settings: Admission = field(default_factory=Admission)
+    now: Callable[[], float] = time.time
+    outlook: Outlook = field(default_factory=Outlook)
+    share: FairShare = field(init=False)
+    pace: EmbeddingPace = field(init=False)
+    cold_held: frozenset[str] = frozenset()
+    """Tenants whose cold jobs wait for their embedding model."""
+    is_open: bool = False
+    _reserved: dict[str, bool] = field(default_factory=dict)
+    """UIDs of IngestJobs whose Job is to be created or resumed; True once their own reconcile has learnt of it."""
+    _granted: list[str] = field(default_factory=list)
 
-    def find_place(self, job: IngestJob, limit: int | None) -> int:
-        """0 when it may run now, else its place in the queue."""
-        self._aside.discard(job.metadata.uid)
-        return self._rank(job.metadata.namespace or "", limit).get(job.metadata.uid, 0)
+    def __post_init__(self) -> None:
+        self.share = FairShare(self.settings.policy, Books(self.settings.half_life.total_seconds()))
+        self.pace = EmbeddingPace(self.watched, self.settings.embedding_p95_seconds)
 
-    def claim(self, job: IngestJob, limit: int | None) -> int:
-        """As `find_place`; when it may run, a slot is its own from now on, until `settle`."""
-        place = self.find_place(job, limit)
-        if place == 0:
-            self._reserved.add(job.metadata.uid)
-            self._held[job.metadata.uid] = job.metadata.namespace or ""
-        return place
+    def open(self, books: Books) -> None:
+        """Begin with these books and what the watches have shown."""
+        self.share.books = books
+        for tenant in self.watched.tenants.values():
+            self.share.set_terms(tenant.metadata.name, build_terms(tenant))
+        for uid, job in self.watched.ingest_jobs.items():
+            order, state = build_order(job), self.watched.jobs.get(uid)
+            if state is not None and _runs(state):
+                self.share.hold(order)
+                self.outlook.begin(uid, _created_at(state, self.now()))
+            elif is_final(job.status):
+                self.outlook.learn(order, job)
+            elif job.status.reason in _IN_LINE and job.metadata.deletion_timestamp is None:
+                self.share.wait(order)
+        self.is_open = True
+
+    def claim(self, job: IngestJob, estimate: IngestEstimate | None = None) -> Standing:
+        """Where it stands; a slot that it was given is its own from now on, until `settle`."""
+        uid, order = job.metadata.uid, build_order(job, estimate)
+        self.set_terms(order.tenant)
+        if not self.share.runs(uid):
+            self.share.wait(order)
+            self.grant()
+        if not self.share.runs(uid):
+            return self._stand(uid, order)
+        self._reserved[uid] = True
+        return GRANTED
+
+    def _stand(self, uid: str, order: Order) -> Standing:
+        told = self.outlook.foretell(self.share, uid, self.watched.runs, self.now(), self.cold_held)
+        return Standing(
+            place=self.share.place(uid),
+            hold=self.share.explain(uid, self.cold_held),
+            share=self.share.share(order.tenant),
+            eta_seconds=told[0] if told is not None else None,
+            error_seconds=told[1] if told is not None else None,
+        )
 
     def settle(self, uid: str) -> None:
-        """What was reserved is a Job that has been seen, or it will not be one."""
-        self._reserved.discard(uid)
+        """What it had claimed is a Job that has been seen, or it will not be one."""
+        if self._reserved.get(uid):
+            del self._reserved[uid]
 
     def set_aside(self, job: IngestJob) -> None:
-        """It does not wait for a slot: let others go first."""
-        if job.metadata.uid not in self._aside:
-            self._aside.add(job.metadata.uid)
-            self._held[job.metadata.uid] = job.metadata.namespace or ""
+        """It does not want a slot: let others go first."""
+        uid = job.metadata.uid
+        self._reserved.pop(uid, None)
+        self.share.withdraw(uid)
+        self.outlook.drop(uid)
 
-    def note(self, uid: str) -> str | None:
-        """Look at it again; the namespace in which a slot has become free by it, or None."""
+    def note(self, uid: str) -> Entry | None:
+        """Look at it again; what has to be entered into the books."""
         job = self.watched.ingest_jobs.get(uid)
-        if job is None:
-            self._reserved.discard(uid)
-            self._aside.discard(uid)
+        over = job is None or is_final(job.status) or job.metadata.deletion_timestamp is not None
+        began = uid not in self._reserved
+        if over:
+            self._reserved.pop(uid, None)
+            self.share.withdraw(uid)
+            self.outlook.drop(uid)
         if self._holds(uid):
-            if job is not None:
-                self._held[uid] = job.metadata.namespace or ""
+            if job is not None and not self.share.runs(uid):
+                self.share.hold(build_order(job))
+                self.outlook.begin(uid, self.now())
             return None
-        return self._held.pop(uid, None)
+        order = self.share.release(uid)
+        if order is not None:
+            self.outlook.end(order, self.now(), counts=job is not None and job.status.phase == "Succeeded")
+        began = (began and order is not None) or (job is not None and job.status.job_name is not None)
+        return self._close(uid, job, began=began) if over else self._pause(uid, job)
 
-    def find_next(self, namespace: str, limit: int | None) -> list[str]:
-        """UIDs of those that may start now."""
-        return [uid for uid, place in self._rank(namespace, limit).items() if place == 0]
+    def _close(self, uid: str, job: IngestJob | None, *, began: bool) -> Entry | None:
+        known = self.share.books.charges.get(uid)
+        if known is None:
+            return None
+        used = find_used(job, self.watched.runs.get(uid))
+        if used is None and not began:
+            used = 0
+        self.share.books.settle(uid, used, self.now())
+        return Entry("Settle", uid, known.tenant, used)
+
+    def _pause(self, uid: str, job: IngestJob | None) -> Entry | None:
+        known = self.share.books.charges.get(uid)
+        if known is None or not known.cost:
+            return None
+        used = find_used(job, self.watched.runs.get(uid)) or 0
+        self.share.books.pause(uid, used, self.now())
+        return Entry("Pause", uid, known.tenant, used)
+
+    def grant(self) -> None:
+        """Give free slots away; `take_granted` says to whom."""
+        for order in self.share.grant(self.now(), self.cold_held):
+            self._reserved[order.uid] = False
+            self.outlook.begin(order.uid, self.now())
+            self._granted.append(order.uid)
+
+    def take_granted(self) -> list[str]:
+        """UIDs of those that got a slot since the last call and have not learnt of it."""
+        granted, self._granted = self._granted, []
+        return [uid for uid in granted if self._reserved.get(uid) is False]
+
+    def set_terms(self, tenant: str) -> None:
+        """As the Tenant says now."""
+        known = self.watched.tenants.get(self.watched.tenant_uids.get(tenant, ""))
+        if known is not None:
+            self.share.set_terms(tenant, build_terms(known))
+
+    def look_at_models(self) -> None:
+        """Whose cold jobs wait from now on."""
+        self.cold_held = self.pace.find_slow(self.now())
+
+    def find_charge(self, uid: str) -> Entry | None:
+        """What the books are to hold before its worker may begin."""
+        order = self.share.find(uid)
+        return Entry("Charge", uid, order.tenant, order.charge) if order is not None else None
 
     def count(self, namespace: str) -> tuple[int, int]:
         """IngestJobs that run, and those that wait for whatever reason."""
-        open_jobs = [uid for uid in self.watched.ingest_jobs_in(namespace) if not self._is_over(uid)]
-        running = sum(self._holds(uid) for uid in open_jobs)
-        return running, len(open_jobs) - running
-
-    def _rank(self, namespace: str, limit: int | None) -> dict[str, int]:
-        return dict(rank(self._candidates(namespace), limit))
-
-    def _candidates(self, namespace: str) -> Iterator[Candidate]:
-        """With those whose IngestJob was deleted while their Job still runs."""
-        known = self.watched.ingest_jobs_in(namespace)
-        for uid in known:
-            holds = self._holds(uid)
-            if holds or not (self._is_over(uid) or uid in self._aside):
-                yield Candidate(uid, self.watched.ingest_jobs[uid].metadata.creation_timestamp or "", holds)
-        for uid, space in self._held.items():
-            if space == namespace and uid not in self.watched.ingest_jobs and self._holds(uid):
-                yield Candidate(uid, "", holds=True)
-
-    def _is_over(self, uid: str) -> bool:
-        job = self.watched.ingest_jobs[uid]
-        return is_final(job.status) or job.metadata.deletion_timestamp is not None
+        known = [self.watched.ingest_jobs[uid] for uid in self.watched.ingest_jobs_in(namespace)]
+        unfinished = [j for j in known if not is_final(j.status) and j.metadata.deletion_timestamp is None]
+        running = sum(self._holds(job.metadata.uid) for job in unfinished)
+        return running, len(unfinished) - running
 
     def _holds(self, uid: str) -> bool:
         state = self.watched.jobs.get(uid)
@@ -94,5 +173,13 @@ class Slots:
 
 
 def _runs(state: JobState) -> bool:
-    """A Job whose worker has reported its end runs until the Job says so, too: its pod is still there."""
-    return not (state.suspended or state.complete or state.failure is not None)
+    """A Job whose worker has reported its end runs until the Job says so, too: its pod is still there.
+
+    One that Kueue keeps suspended has its slot: Kueue starts it whenever it likes.
+    """
+    waits = state.suspended and not state.kueue_queue
+    return not (waits or state.complete or state.failure is not None)
+
+
+def _created_at(state: JobState, now: float) -> float:
+    return datetime.fromisoformat(state.created_at).timestamp() if state.created_at else now
