@@ -49,6 +49,12 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
+        self.vector_indexes = Counter(
+            "dreamhub_vector_index_changes",
+            "Vector indexes built and dropped, statistics gathered, and failures.",
+            ["change"],
+            registry=registry,
+        )
         self._add_jobs(registry)
         self.isolation = IsolationMetrics(registry)
         self.models = ModelMetrics(registry)

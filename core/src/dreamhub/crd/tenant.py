@@ -162,6 +162,19 @@ class IsolationStatus(Part):
     """The value of the annotation dreamhub.dev/verify-isolation that it answered."""
 
 
+class IndexStatus(Part):
+    """What the tenant's searches read."""
+
+    generation: int = 0
+    """Which of the tenant's indexes is in use; another embedding model founds the next one."""
+    model: str = ""
+    """The embedding model of its vectors."""
+    dimensions: int = 0
+    """Length of its vectors."""
+    hnsw: bool = False
+    """Whether vectors are looked up in an index. Without one, every vector is compared, which few chunks take no time."""
+
+
 class TenantCondition(Condition):
     """One observation about the Tenant."""
 
@@ -190,6 +203,8 @@ class TenantStatus(Part):
     """The tenant's logins to database and cache."""
     keys: KeysStatus | None = None
     """The tenant's data keys."""
+    index: IndexStatus | None = None
+    """What the tenant's searches read; absent before its first document is searchable."""
     isolation: IsolationStatus | None = None
     """The last check of the walls around the tenant."""
     conditions: Annotated[
