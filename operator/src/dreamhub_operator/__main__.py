@@ -33,7 +33,14 @@ from dreamhub_operator.metrics import Metrics
 from dreamhub_operator.probes import Probes
 from dreamhub_operator.service import Service, StopSignal
 from dreamhub_operator.settings import Settings
-from dreamhub_operator.stores import PostgresDatabase, PostgresLedger, PostgresQuotas, RedisCache, S3Objects
+from dreamhub_operator.stores import (
+    PostgresDatabase,
+    PostgresLedger,
+    PostgresQuotas,
+    PostgresVectors,
+    RedisCache,
+    S3Objects,
+)
 from dreamhub_operator.watched import Watched
 
 EXIT_CONFIGURATION = 78
@@ -75,6 +82,7 @@ async def open_context(settings: Settings, cluster: Cluster, metrics: Metrics, s
         cluster=cluster,
         database=database,
         quotas=PostgresQuotas(pool),
+        vectors=PostgresVectors(pool),
         ledger=PostgresLedger(pool),
         cache=RedisCache(redis),
         objects=S3Objects(ObjectStore(read_store_settings(settings), settings.read_s3_keys)),

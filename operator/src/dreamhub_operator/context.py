@@ -12,7 +12,7 @@ from dreamhub_operator.desired.credentials import Addresses
 from dreamhub_operator.desired.job import WorkerTemplate
 from dreamhub_operator.desired.namespace import Subject
 from dreamhub_operator.metrics import Metrics
-from dreamhub_operator.ports import Cache, Database, Ledger, Objects, Quotas
+from dreamhub_operator.ports import Cache, Database, Ledger, Objects, Quotas, Vectors
 from dreamhub_operator.reconcile.appraisal import RatioBoard
 from dreamhub_operator.settings import Settings
 from dreamhub_operator.watched import Watched
@@ -25,6 +25,7 @@ class Context:
     database: Database
     quotas: Quotas
     ledger: Ledger
+    vectors: Vectors
     cache: Cache
     objects: Objects
     models: ModelList

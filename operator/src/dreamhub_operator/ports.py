@@ -9,6 +9,7 @@ from typing import Protocol
 from dreamhub.domain.call_budget import Rates
 from dreamhub.domain.cost import Ratios
 from dreamhub.domain.fair_books import Books, Entry
+from dreamhub.domain.vector_index import VectorIndex
 from dreamhub.sql.audit import Digests, Line
 from dreamhub.sql.fair_books import Moment
 from dreamhub.sql.logins import FormerSlot
@@ -106,6 +107,22 @@ class Ledger(Protocol):
 
     async def forget_balances(self, kept: Collection[str]) -> None:
         """What all tenants but these have used."""
+
+
+class Vectors(Protocol):
+    """Vector indexes and statistics of tenants' chunks."""
+
+    async def fetch(self, tenants: Collection[str]) -> Mapping[str, VectorIndex]:
+        """As they are, in one query; tenants that never had a searchable chunk are left out."""
+
+    async def build(self, tenant: str) -> bool:
+        """Whether there was an index to build. May take minutes."""
+
+    async def drop(self, tenant: str) -> None:
+        """Search exactly from now on. Idempotent."""
+
+    async def refresh(self, tenant: str) -> None:
+        """Gather statistics."""
 
 
 class Cache(Protocol):

@@ -21,6 +21,7 @@ from dreamhub_operator.duties.budget import ModelBudgets
 from dreamhub_operator.duties.isolation import IsolationDuty
 from dreamhub_operator.duties.rotation import RotationDuty
 from dreamhub_operator.duties.usage import UsageBoard, UsageDuty
+from dreamhub_operator.duties.vectors import IndexKeeper, VectorDuty
 from dreamhub_operator.election import Election
 from dreamhub_operator.freshness import Freshness
 from dreamhub_operator.handlers import Handlers, build_settings
@@ -74,6 +75,7 @@ class Service:
     _reconciler: TenantReconciler = field(init=False)
     _queues: Queues = field(init=False)
     _verifier: Verifier = field(init=False)
+    _index_keeper: IndexKeeper = field(init=False)
     _reflectors: tuple[Reflector, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -83,10 +85,12 @@ class Service:
         board = UsageBoard(self.context.watched, self.context.quotas)
         runner = RoundRunner(self.context, self.connection.url)
         self._verifier = Verifier(self.context, runner.run, self._look_again)
+        self._index_keeper = IndexKeeper(self.context, self._look_again)
         duties = (
             UsageDuty(self.context, self._queues, board, self._wake),
             RotationDuty(self.context, vault),
             IsolationDuty(self.context, self._verifier),
+            VectorDuty(self._index_keeper),
         )
         look = TenantLook(self.context, vault, TenantStores(self.context))
         self._reconciler = TenantReconciler(self.context, vault, look, ForeignObjects(self.context), duties=duties)
@@ -113,7 +117,7 @@ class Service:
         sole = partial(stay_sole, self.context.cluster, username)
         work: list[Callable[[], Coroutine[None, None, None]]]
         work = [self.election.hold, sole, *reflected, self._work_on_tenants, self._ingest_jobs.run]
-        work += [self._verifier.run, ModelBudgets(self.context).run]
+        work += [self._verifier.run, self._index_keeper.run, ModelBudgets(self.context).run]
         sweep = QueueSweep(self._queues, self.freshness.all_opened, self._ingest_jobs.add)
         work += [self._poll().run, sweep.run, sweep.run_models]
         tasks = [asyncio.create_task(start()) for start in work]

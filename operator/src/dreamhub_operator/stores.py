@@ -10,9 +10,10 @@ from redis.asyncio import Redis
 from dreamhub.domain.call_budget import Rates
 from dreamhub.domain.cost import Ratios
 from dreamhub.domain.fair_books import Books, Entry
+from dreamhub.domain.vector_index import VectorIndex
 from dreamhub.errors import NotFoundError, UnavailableError
 from dreamhub.names import object_key
-from dreamhub.sql import audit, fair_books, logins, owners, quota, reservations, runs, schema, tenants
+from dreamhub.sql import audit, fair_books, logins, owners, quota, reservations, runs, schema, tenants, vectors
 from dreamhub.sql.audit import Digests, Line
 from dreamhub.sql.connections import Connection, Pool, translate_failures
 from dreamhub.sql.fair_books import Moment
@@ -182,6 +183,33 @@ class PostgresLedger:
     async def forget_balances(self, kept: Collection[str]) -> None:
         async with self._connection() as conn:
             await fair_books.forget_balances(conn, kept)
+
+
+@dataclass(frozen=True)
+class PostgresVectors:
+    pool: Pool
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        with translate_failures():
+            async with self.pool.acquire() as conn:
+                yield conn
+
+    async def fetch(self, tenants: Collection[str]) -> Mapping[str, VectorIndex]:
+        async with self._connection() as conn:
+            return await vectors.fetch_vector_indexes(conn, tenants)
+
+    async def build(self, tenant: str) -> bool:
+        async with self._connection() as conn:
+            return await vectors.build_vector_index(conn, tenant)
+
+    async def drop(self, tenant: str) -> None:
+        async with self._connection() as conn:
+            await vectors.drop_vector_indexes(conn, tenant)
+
+    async def refresh(self, tenant: str) -> None:
+        async with self._connection() as conn:
+            await vectors.refresh_statistics(conn, tenant)
 
 
 @dataclass(frozen=True)
