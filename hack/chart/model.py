@@ -247,6 +247,13 @@ class Rotation(Values):
     create_master_keys: bool
 
 
+class Admission(Values):
+    concurrent_jobs: Annotated[int, Field(ge=0)]
+    embedding_p95_seconds: Annotated[float, Field(ge=0)]
+    half_life: Duration
+    ageing: Duration
+
+
 class Rules(Values):
     enabled: bool
     labels: Labels
@@ -278,6 +285,7 @@ class ChartValues(Values):
     s3: S3
     scanner: Scanner
     network_policies: NetworkPolicies
+    admission: Admission
     isolation: Isolation
     rotation: Rotation
     metrics: Metrics
