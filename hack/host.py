@@ -1,8 +1,8 @@
 """Brings what the tests run and no wheel has onto this machine: `python -m hack.host unit|integration`.
 
-Unit tests render the chart, so they need Helm. Integration tests need a current Redis, ClamAV and, for the operator,
-etcd and kube-apiserver. Redis and ClamAV come from the distribution, the others from pinned Go modules, built once into
-the user's cache.
+Unit tests render the chart, so they need Helm. Integration tests need a current Redis, ClamAV, Dovecot and, for the
+operator, etcd and kube-apiserver. Those two come from pinned Go modules, built once into the user's cache, the others
+from the distribution.
 """
 
 import sys
@@ -14,7 +14,13 @@ from hack.cluster.host import require_programs
 from hack.cluster.progress import Progress
 from hack.cluster.settings import read_settings
 
-PROGRAMS = {"redis-server": "redis-server", "clamd": "clamav-daemon"}
+PROGRAMS = {
+    "redis-server": "redis-server",
+    "clamd": "clamav-daemon",
+    "dovecot": "dovecot-imapd",
+    "unshare": "util-linux",
+    "ip": "iproute2",
+}
 """Program -> Debian package. The wheels of Redis are older than the 7.0 whose XAUTOCLAIM the tests rely on."""
 
 MODULES = {"unit": (HELM, LINT), "integration": (KUBERNETES,)}

@@ -1,162 +1,129 @@
-"""E-mail: the message, and every attachment by its own parser."""
+"""What a reading of mail decides without a server: what is new, what a message is called, how folders are spelled."""
 
-from email.message import EmailMessage
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-import docx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dreamhub.errors import InvalidInputError, TooLargeError
-from dreamhub_worker.extract.mail import MAX_DEPTH, MAX_PARTS, extract_mail
-from tests.unit.worker.office import outline, place_of, saved
-from tests.unit.worker.pdfs import BODY, typeset
-
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
-
-
-def message(text: str = "See the files.", subject: str = "Dovolená 2026") -> EmailMessage:
-    made = EmailMessage()
-    made["From"] = "Eva Nová <eva@acme.cz>"
-    made["To"] = "jan@acme.cz"
-    made["Subject"] = subject
-    made["Date"] = "Mon, 05 Jan 2026 10:00:00 +0100"
-    made.set_content(text)
-    return made
+from dreamhub_worker.sources.mail_client import quote_folder
+from dreamhub_worker.sources.mail_mbox import is_mbox, split_mbox
+from dreamhub_worker.sources.mail_message import message_key, message_name, read_headers
+from dreamhub_worker.sources.mail_plan import FolderNow, Plan, plan_reading
 
 
-def attach(made: EmailMessage, name: str, data: bytes, media_type: str = "application/octet-stream") -> None:
-    main, sub = media_type.split("/")
-    made.add_attachment(data, maintype=main, subtype=sub, filename=name)
+def told(plan: Plan) -> dict[str, Any]:
+    """The state after everything that a plan wants was told."""
+    for name, uids in plan.todo.items():
+        plan.marks[name].advance(uids)
+    return {"folders": {name: mark.to_json() for name, mark in plan.marks.items()}}
 
 
-def handbook() -> bytes:
-    document = docx.Document()
-    document.add_heading("Leave", 1)
-    document.add_paragraph("Thirty days.")
-    document.add_heading("Pay", 1)
-    document.add_paragraph("Monthly.")
-    return saved(document)
+def todo(now: Mapping[str, FolderNow], state: Mapping[str, Any] | None) -> tuple[dict[str, list[int]], bool]:
+    plan = plan_reading(now, state)
+    return {name: list(uids) for name, uids in plan.todo.items()}, plan.everything
 
 
-def test_a_message_says_who_wrote_what_and_when() -> None:
-    made = message("Ahoj,\nviz přílohy.\n")
-    made.add_alternative("<p>Ahoj</p>", subtype="html")
-    extracted = extract_mail(made.as_bytes())
-    assert extracted.title == "Dovolená 2026"
-    [(path, text)] = outline(extracted)
-    assert path == ()
-    assert text.splitlines() == [
-        "From: Eva Nová <eva@acme.cz>",
-        "To: jan@acme.cz",
-        "Date: 2026-01-05 10:00+01:00",
-        "Subject: Dovolená 2026",
-        "",
-        "Ahoj,",
-        "viz přílohy.",
-    ]
-
-
-def test_each_attachment_is_read_by_its_own_parser_under_its_name() -> None:
-    made = message()
-    attach(made, "plan.pdf", typeset([[(BODY, "Page one.")], [(BODY, "Page two.")]]), "application/pdf")
-    attach(made, "Handbuch.docx", handbook())
-    attach(made, "prices.csv", b"Item,Price\nPump,30\n", "text/csv")
-    extracted = extract_mail(made.as_bytes())
-    assert [path for path, _ in outline(extracted)] == [
-        (),
-        ("plan.pdf",),
-        ("Handbuch.docx", "Leave"),
-        ("Handbuch.docx", "Pay"),
-        ("prices.csv",),
-    ]
-    places = [place_of(extracted, words) for words in ("See the", "Page two", "Thirty", "Pump")]
-    assert places == [None, ("page", 2), None, ("row", 2)]
-    assert extracted.pages == 2
-
-
-def test_what_cannot_be_read_is_named_with_the_reason_and_takes_nothing_with_it() -> None:
-    made = message()
-    made.add_related(PNG, "image", "png", cid="<logo>")
-    attach(made, "all.zip", b"PK\x03\x04" + bytes(80), "application/zip")
-    attach(made, "setup.txt", b"MZ" + bytes(80), "text/plain")
-    attach(made, "photo.png", PNG, "image/png")
-    attach(made, "notes.txt", b"Good words.", "text/plain")
-    extracted = extract_mail(made.as_bytes())
-    [(_, body), (path, text)] = outline(extracted)
-    assert (path, text) == (("notes.txt",), "Good words.")
-    unread = body.partition("Attachments that could not be read:\n")[2].splitlines()
-    assert [line.split(" (")[0] for line in unread] == ["- all.zip", "- setup.txt", "- photo.png"]
-    assert "executables are never accepted" in unread[1]
-
-
-def test_a_message_in_a_message_is_read_as_deep_as_is_allowed() -> None:
-    made = message("the innermost", "level 0")
-    for level in range(1, MAX_DEPTH + 2):
-        outer = message(f"text {level}", f"level {level}")
-        outer.add_attachment(made)
-        made = outer
-    extracted = extract_mail(made.as_bytes())
-    paths = [path for path, _ in outline(extracted)]
-    assert paths == [(), ("level 3",), ("level 3", "level 2")]
-    assert f"{MAX_DEPTH} deep" in extracted.text
-    assert "the innermost" not in extracted.text
-
-
-def test_a_message_of_html_alone_is_read() -> None:
-    made = EmailMessage()
-    made["Subject"] = "News"
-    made.set_content("<html><body><h1>News</h1><p>We open at nine o'clock.</p></body></html>", subtype="html")
-    assert "We open at nine" in extract_mail(made.as_bytes()).text
+def test_a_first_reading_tells_all() -> None:
+    assert todo({"a": FolderNow(1, [3, 7])}, None) == ({"a": [3, 7]}, True)
 
 
 @pytest.mark.parametrize(
-    ("charset", "encoding"), [("gb2312", "gb18030"), ("iso-2022-jp", "iso2022_jp"), ("x-unknown", "utf-8")]
-)
-def test_bodies_in_old_charsets(charset: str, encoding: str) -> None:
-    text = "年" * 30
-    data = f"Subject: x\r\nContent-Type: text/plain; charset={charset}\r\n\r\n".encode() + text.encode(encoding)
-    assert text in extract_mail(data).text
-
-
-def test_a_wrong_charset_does_not_lose_the_message() -> None:
-    data = b"Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nbefore \xff\xfe\xfd after\r\n"
-    assert "before" in extract_mail(data).text
-
-
-@pytest.mark.parametrize(
-    "header",
+    ("now", "expected"),
     [
-        b'Content-Disposition: attachment; filename="=?x?q?',
-        b"Content-Type: multipart/mixed",
-        b"Date: Xyz, 99 Abc 0000",
-        b"Subject: =?utf-8?b?????=",
-        b"From: <<>>,,\x00@",
-        b"Content-Transfer-Encoding: nonsense",
+        (FolderNow(1, [3, 7]), ([], False)),
+        (FolderNow(1, [3, 7, 8, 20]), ([8, 20], False)),
+        (FolderNow(1, [7]), ([7], True)),
+        (FolderNow(1, [7, 9]), ([7, 9], True)),
+        (FolderNow(1, [3, 5, 7]), ([3, 5, 7], True)),
+        (FolderNow(2, [3, 7]), ([3, 7], True)),
+        (FolderNow(1, []), ([], True)),
+    ],
+    ids=["unchanged", "new", "vanished", "vanished and new", "undeleted", "numbered anew", "emptied"],
+)
+def test_a_second_reading_tells_what_is_new_or_all(now: FolderNow, expected: tuple[list[int], bool]) -> None:
+    state = told(plan_reading({"a": FolderNow(1, [3, 7])}, None))
+    uids, everything = todo({"a": now}, state)
+    assert (uids["a"], everything) == expected
+
+
+def test_what_vanished_from_one_folder_tells_all_folders() -> None:
+    state = told(plan_reading({"a": FolderNow(1, [1]), "b": FolderNow(1, [1])}, None))
+    assert todo({"a": FolderNow(1, []), "b": FolderNow(1, [1])}, state) == ({"a": [], "b": [1]}, True)
+
+
+@given(st.sets(st.integers(1, 50)), st.integers(1, 51))
+def test_a_reading_that_was_cut_short_tells_the_rest(uids: set[int], cut: int) -> None:
+    now = {"a": FolderNow(1, sorted(uids))}
+    plan = plan_reading(now, None)
+    before = [uid for uid in sorted(uids) if uid < cut]
+    plan.marks["a"].advance(before)
+    state = {"folders": {"a": plan.marks["a"].to_json()}}
+    assert todo(now, state) == ({"a": [uid for uid in sorted(uids) if uid >= cut]}, False)
+
+
+HEAD = (
+    b"Received: by x\r\nMessage-Id:\r\n <id@x>\r\nSubject: =?utf-8?B?w4RwZmVs?= and\r\n =?iso-8859-1?Q?_B=E4ume?=\r\n"
+    b"broken line\r\nSubject: second\r\n\r\nSubject: body\r\n"
+)
+
+
+def test_headers() -> None:
+    headers = read_headers(HEAD)
+    assert message_key(headers, "otherwise") == "mid:<id@x>"
+    assert message_name(headers) == "Äpfel and Bäume"
+
+
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [
+        ("", "(no subject)"),
+        ("=?nonsense?Q?abc?=", "=?nonsense?Q?abc?="),
+        ("=?utf-8?B?####?=", "(no subject)"),
+        ("a\x00b\u202ec", "a b c"),
+        ("x" * 500, "x" * 200),
     ],
 )
-def test_broken_headers_are_survived(header: bytes) -> None:
-    assert "body words" in extract_mail(b"To: a@b.cz\r\n" + header + b"\r\n\r\nbody words\r\n").text
+def test_names_of_odd_subjects(subject: str, name: str) -> None:
+    assert message_name({"subject": subject}) == name
 
 
-def test_a_message_of_too_many_parts_is_refused() -> None:
-    made = message()
-    for number in range(MAX_PARTS + 1):
-        attach(made, f"{number}.txt", b"x", "text/plain")
-    with pytest.raises(TooLargeError):
-        extract_mail(made.as_bytes())
+@given(st.binary(max_size=300))
+def test_no_header_is_too_odd(data: bytes) -> None:
+    headers = read_headers(b"Subject: " + data)
+    assert message_name(headers)
+    assert message_key(headers, "otherwise")
 
 
-def test_attachments_share_one_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dreamhub_worker.extract.text.MAX_CHARACTERS", 3_000)
-    made = message()
-    for number in range(4):
-        attach(made, f"{number}.txt", b"word " * 200, "text/plain")
-    with pytest.raises(TooLargeError):
-        extract_mail(made.as_bytes())
+def test_keys_have_a_length() -> None:
+    assert message_key({}, "otherwise") == "otherwise"
+    assert message_key({"message-id": "x" * 5000}, "").startswith("mid-sha256:")
 
 
-def test_a_header_of_a_megabyte_and_an_empty_message_are_refused() -> None:
-    with pytest.raises(TooLargeError):
-        extract_mail(b"X-Long: " + b"x" * 1_100_000 + b"\r\n\r\nbody")
-    with pytest.raises(InvalidInputError) as caught:
-        extract_mail(b"X-Only: this\r\n\r\n \r\n")
-    assert caught.value.code == "BadMail"
+@pytest.mark.parametrize(
+    ("name", "spelled"),
+    [
+        ("INBOX", '"INBOX"'),
+        ("Entwürfe", '"Entw&APw-rfe"'),
+        ("A&B", '"A&-B"'),
+        ('a "b" \\c', '"a \\"b\\" \\\\c"'),
+        ("日本語", '"&ZeVnLIqe-"'),
+        ("😀", '"&2D3eAA-"'),
+        ("a\r\nb", '"a&AA0ACg-b"'),
+    ],
+)
+def test_folders_in_modified_utf7(name: str, spelled: str) -> None:
+    assert quote_folder(name) == spelled
+
+
+def test_mailboxes_are_split_at_their_from_lines(tmp_path: Path) -> None:
+    path = tmp_path / "mbox"
+    path.write_bytes(b"From a\nSubject: 1\n\n>From here\n\nFrom b\nSubject: 2\n\n" + b"x" * 100)
+    assert is_mbox(path)
+    one, two = split_mbox(path, 50)
+    assert one == b"Subject: 1\n\nFrom here\n"
+    assert len(two) == 51
+    path.write_bytes(b"Subject: none\n")
+    assert not is_mbox(path)
