@@ -131,8 +131,8 @@ class Provider:
             ):
                 with attempt:
                     return await self._attempt(call, request)
-        except (openai.OpenAIError, TimeoutError) as error:
-            raise translate(self.settings.name, error) from error
+        except _AttemptFailedError as failed:
+            raise translate(self.settings.name, failed.error) from failed.error
         finally:
             if waited is not None:
                 waited.seconds += max(0.0, self._clock() - started - call.busy)
@@ -140,11 +140,9 @@ class Provider:
 
     def _retry_delay(self, error: Exception) -> bool | float:
         """The hook of stamina: False ends, True waits by its own schedule. What keys wait for is waited at the gate."""
-        if not isinstance(error, openai.OpenAIError | TimeoutError):
+        if not isinstance(error, _AttemptFailedError) or not error.verdict.retried:
             return False
-        verdict = judge(error, time.time())
-        if not verdict.retried:
-            return False
+        verdict = error.verdict
         if verdict.asked_seconds is not None or verdict.outcome in {"timeout", "unauthorized", "quota"}:
             return 0.0
         return True
@@ -216,8 +214,9 @@ class Provider:
                 raw = await request.send({"Authorization": f"Bearer {key.secret}"})
             answer = raw.parse()
         except (openai.OpenAIError, TimeoutError) as error:
-            await self._note_failure(call, request, key, _Failure(error, self._clock() - started))
-            raise
+            failed = _AttemptFailedError(error, judge(error, time.time()), self._clock() - started)
+            await self._note_failure(call, request, key, failed)
+            raise failed from error
         except BaseException:
             key.breaker.release()
             raise
@@ -237,17 +236,17 @@ class Provider:
         if (seconds := reset_seconds(headers)) is not None:
             key.breaker.hold(self._clock() + seconds)
 
-    async def _note_failure(self, call: _Call, request: Request[T], key: ApiKey, failure: "_Failure") -> None:
-        now, verdict, call.error = self._clock(), judge(failure.error, time.time()), failure.error
+    async def _note_failure(self, call: _Call, request: Request[T], key: ApiKey, failed: "_AttemptFailedError") -> None:
+        now, verdict, call.error = self._clock(), failed.verdict, failed.error
         self._tell_breaker(key, verdict, now)
         if verdict.outcome == "timeout":
             call.timeouts += 1
-            self._times.learn(request.size, failure.seconds)
+            self._times.learn(request.size, failed.seconds)
         if verdict.overloaded:
             self._slots.gradient.back_off()
         hold = self._keys.seconds_until_usable(now) if verdict.outcome == "limited" else 0.0
         tokens = 0 if verdict.outcome in _UNCOUNTED else None
-        record = CallRecord(verdict.outcome, failure.seconds, request.size, tokens, hold)
+        record = CallRecord(verdict.outcome, failed.seconds, request.size, tokens, hold)
         await call.caller.budget.settle(record)
 
     def _tell_breaker(self, key: ApiKey, verdict: Verdict, now: float) -> None:
@@ -268,7 +267,11 @@ _UNCOUNTED: frozenset[Outcome] = frozenset({"unreachable", "unauthorized", "quot
 """Calls that a provider did not work on: their tokens are given back."""
 
 
-@dataclass(frozen=True)
-class _Failure:
-    error: ProviderError
-    seconds: float
+class _AttemptFailedError(Exception):
+    """Around the provider's error, whose own text must not reach the log of retries: it may quote what was sent."""
+
+    def __init__(self, error: ProviderError, verdict: Verdict, seconds: float) -> None:
+        super().__init__(verdict.outcome)
+        self.error = error
+        self.verdict = verdict
+        self.seconds = seconds
