@@ -53,12 +53,10 @@ BAD_FILES = (
     BadFile("program.txt", b"\x7fELF\x02\x01\x01" + bytes(64), "ExecutableFile", "executables are never accepted"),
     BadFile("installer.pdf", b"MZ" + bytes(128), "ExecutableFile", "a Windows executable"),
     BadFile("archive.md", b"PK\x03\x04" + bytes(64), "ArchiveFile", "unpack it"),
-    BadFile("table.csv", b"a,b\n1,2\n", "UnsupportedType", "supported are", media_type="text/csv"),
+    BadFile("feed.xml", b"<?xml version='1.0'?><rss/>", "UnsupportedType", "supported are", media_type="text/xml"),
     BadFile("blank.pdf", pdf_without_pages(), "EmptyDocument", "the PDF has no pages", late=True),
     BadFile("locked.pdf", encrypted_pdf(), "EncryptedPDF", "save it without a password", late=True),
-    BadFile(
-        "broken.txt", b"Gr\xfc\xdfe aus M\xfcnchen. " * 900 + b"\xff\xfe\xfa", "InvalidEncoding", "UTF-8", late=True
-    ),
+    BadFile("broken.txt", "Grüße aus München. ".encode() * 900 + b"\xff", "InvalidEncoding", "UTF-8", late=True),
 )
 
 

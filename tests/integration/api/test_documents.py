@@ -1,5 +1,6 @@
 """Documents through HTTP: upload, read, delete, and every way to be refused."""
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -8,9 +9,11 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
+from dreamhub.domain.office_files import DOCX, OLE_START, TAIL_BYTES
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from tests.integration.api.conftest import UPLOAD_LIMIT
 from tests.integration.api.platform import Caller, Tenant
+from tests.unit.worker.office import handmade_docx, zipped
 
 TEXT = b"The warranty lasts 24 months from the date of delivery.\n"
 
@@ -101,6 +104,12 @@ async def test_multipart_form(caller: Caller) -> None:
     assert (status, document["name"], document["mediaType"]) == (201, "note.md", "text/markdown")
 
 
+async def test_an_office_file_is_known_by_its_end(caller: Caller) -> None:
+    parts = {"film.mp4": os.urandom(TAIL_BYTES + 1), "[Content_Types].xml": b"<x/>", "word/document.xml": b"<x/>"}
+    status, document = await caller.upload("report.docx", zipped(parts))
+    assert (status, document["mediaType"]) == (201, DOCX)
+
+
 async def test_form_without_file(caller: Caller) -> None:
     form = aiohttp.FormData()
     form.add_field("other", b"x", filename="x", content_type="text/plain")
@@ -123,6 +132,10 @@ REFUSALS = (
     Refusal("report.pdf", "application/pdf", b"just text", 415, "TypeMismatch"),
     Refusal("notes.txt", "text/plain", b"%PDF-1.7\n%", 415, "TypeMismatch"),
     Refusal("bundle.zip", "application/octet-stream", b"PK\x03\x04" + bytes(64), 415, "ArchiveFile"),
+    Refusal("report.docx", DOCX, zipped({"setup.exe": b"MZ"}), 415, "ArchiveFile"),
+    Refusal("report.docx", DOCX, handmade_docx("")[:-8], 400, "CorruptOffice"),
+    Refusal("report.docx", DOCX, OLE_START + bytes(600), 415, "LegacyOffice"),
+    Refusal("report.docm", "application/vnd.ms-word.document.macroEnabled.12", b"PK", 415, "MacroEnabled"),
     Refusal("photo.png", "image/png", b"\x89PNG\r\n\x1a\n" + bytes(64), 415, "UnsupportedType"),
     Refusal("", "text/plain", b"text", 400, "InvalidFields"),
     Refusal("bad\nname.txt", "text/plain", b"text", 400, "InvalidFields"),

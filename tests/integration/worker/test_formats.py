@@ -50,7 +50,7 @@ def mail() -> bytes:
     made["Subject"], made["From"] = "The plan", "eva@acme.cz"
     made["To"], made["Date"] = "jan@acme.cz", "Mon, 05 Jan 2026 10:00:00 +0100"
     made.set_content("Here it is.")
-    plan = typeset([[(BODY, "First page.")], [(BODY, "The pump is on page two.")]])
+    plan = typeset([[(20, "Start"), (BODY, "First page.")], [(20, "End"), (BODY, "The pump is on page two.")]])
     made.add_attachment(plan, maintype="application", subtype="pdf", filename="plan.pdf")
     return made.as_bytes()
 
@@ -80,8 +80,8 @@ CASES = [
         "hose",
         ("pumps", "2"),
     ),
-    Case("log.jsonl", b'{"a": "one"}\n' + json.dumps({"b": "two " * 200}).encode(), "two", (), ("line", 2)),
-    Case("plan.eml", mail(), "page two", ("plan.pdf",), ("page", 2), 2),
+    Case("log.jsonl", b'{"a": "one"}\n' + json.dumps({"b": "two " * 250}).encode(), "two", (), ("line", 2)),
+    Case("plan.eml", mail(), "page two", ("plan.pdf", "End"), ("page", 2), 2),
     Case(
         "audit.ics", f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{EVENT}END:VCALENDAR\r\n".encode(), "Where: Brno", ("Audit",)
     ),

@@ -80,6 +80,8 @@ def test_what_a_file_is(data: bytes, name: str, declared: str, expected: MediaTy
         (b"\x1f\x8b\x08", "", "", "ArchiveFile"),
         (b"Rar!\x1a\x07\x00", "a.docx", "", "ArchiveFile"),
         (zipped(["a.txt"]), "a.docx", DOCX, "ArchiveFile"),
+        (b"PK\x03\x04" + bytes(64), "a.zip", "application/octet-stream", "ArchiveFile"),
+        (b"PK\x03\x04" + bytes(64), "a.docx", "", "CorruptOffice"),
         (zipped([]), "", "", "ArchiveFile"),
         (zipped(["mimetype", "content.xml", "META-INF/manifest.xml"]), "", "", "ArchiveFile"),
         (zipped(["META-INF/MANIFEST.MF", "Main.class"]), "a.docx", DOCX, "ArchiveFile"),

@@ -162,7 +162,7 @@ def sniff(head: bytes, name: str, declared: str, tail: bytes = b"") -> MediaType
     if head.startswith(OLE_START):
         refuse_compound(head + tail)
     claimed = claimed_type(name, declared)
-    found = office_type(tail) if needs_tail(head) else _found_type(head, claimed)
+    found = _zip_type(tail, claimed) if needs_tail(head) else _found_type(head, claimed)
     if claimed is not None and claimed != found:
         raise UnsupportedTypeError(
             f"the file says it is {claimed}, but its content is {found}; correct the type or the file",
@@ -211,6 +211,17 @@ def _refuse(head: bytes, signatures: dict[bytes, str], code: str, advice: str) -
             raise UnsupportedTypeError(f"the file is {what}; {advice}", code=code)
     if code == "ArchiveFile" and head[257:262] == b"ustar":
         raise UnsupportedTypeError(f"the file is a tar archive; {advice}", code=code)
+
+
+def _zip_type(tail: bytes, claimed: MediaType | None) -> OfficeType:
+    try:
+        return office_type(tail)
+    except InvalidInputError as error:
+        if error.code == "CorruptOffice" and claimed not in get_args(OfficeType):
+            raise UnsupportedTypeError(
+                "the file is a damaged zip archive; unpack it and upload the documents in it", code="ArchiveFile"
+            ) from error
+        raise
 
 
 def _found_type(head: bytes, claimed: MediaType | None) -> MediaType:
