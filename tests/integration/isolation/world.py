@@ -18,12 +18,13 @@ from dreamhub.domain.terms import TermIndex
 from dreamhub.errors import ForbiddenError, NotFoundError, QuotaExceededError, UnavailableError
 from dreamhub.sql import documents, runs
 from dreamhub.sql.connections import Connection, Pool
-from dreamhub.sql.ingest import NewRun, RunDocument, activate_version, record_run_document, start_run
+from dreamhub.sql.ingest import NewRun, RunDocument, activate_version, start_run
 from dreamhub.sql.logins import end_login, set_login
 from dreamhub.sql.pool import PoolOptions, open_pool, tenant_transaction
 from dreamhub.sql.quota import Limits, set_limits
 from dreamhub.sql.search import SearchQuery, search
 from dreamhub.sql.tenants import build_scram_verifier, provision_tenant
+from dreamhub.sql.work_items import NewItem, enqueue, settle_item
 from dreamhub.storage.functions import load_functions
 from dreamhub.storage.progress import Snapshot, publish, read_since
 from dreamhub.storage.redis_acl import delete_tenant_user, digest_password, set_tenant_user
@@ -246,8 +247,10 @@ class World:
         if side.docs:
             found, uid = list(side.docs)[at % len(side.docs)], str(uuid.uuid4())
             async with self._worker(side) as conn:
-                attempt = await start_run(conn, NewRun(uid, "job", "1.0", "pod", 1))
-                await record_run_document(conn, uid, attempt, RunDocument(found, side.docs[found].version, "Done"))
+                run = (await start_run(conn, NewRun(uid, "job", "1.0", "pod", 1))).run
+                version = side.docs[found].version
+                await enqueue(conn, uid, [NewItem(version, found)])
+                await settle_item(conn, run, version, RunDocument(found, version, "Done"))
             side.runs[uid] = found
             async with self._as(side, readonly=True) as conn:
                 page = await runs.list_run_documents(conn, uid)

@@ -7,7 +7,8 @@ import asyncpg
 
 from dreamhub.domain.progress import DocumentCounts, DocumentError, Progress
 from dreamhub.names import job_name
-from dreamhub.sql.ingest import NewRun, finish_run, save_progress, start_run
+from dreamhub.sql.ingest import NewRun, start_run
+from dreamhub.sql.queries import load_queries
 from dreamhub_operator.desired.credentials import read_entry
 from tests.integration.operator.control_plane import Api
 
@@ -63,8 +64,9 @@ class Kubelet:
         secret = await self.api.ok("GET", f"/api/v1/namespaces/dh-{self.tenant}/secrets/dreamhub-credentials")
         conn = await asyncpg.connect(read_entry(secret, "database-url"))
         run = NewRun(self.uid, "job", "test", "pod-1", progress.documents.total)
-        attempt = await start_run(conn, run)
-        await (finish_run if last else save_progress)(conn, self.uid, attempt, progress)
+        await start_run(conn, run)
+        document = progress.model_dump_json(by_alias=True)
+        await conn.execute(load_queries("ingest")["save_progress"], self.uid, document, last)
         await conn.close()
 
 

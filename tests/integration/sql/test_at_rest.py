@@ -7,7 +7,8 @@ from itertools import chain
 from dreamhub.domain.progress import DocumentError
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.documents import list_chunks, list_documents
-from dreamhub.sql.ingest import NewRun, RunDocument, record_run_document, start_run
+from dreamhub.sql.ingest import NewRun, RunDocument, start_run
+from dreamhub.sql.work_items import NewItem, enqueue, settle_item
 from tests.integration.conftest import Database, TenantLogin
 from tests.integration.sql.support import File, ingest
 
@@ -46,10 +47,11 @@ async def test_dump_and_raw_pages_show_no_word(
     database: Database, tenant: TenantLogin, tenant_connection: Connection
 ) -> None:
     outcome = await ingest(tenant_connection, tenant.keys, FILE)
-    attempt = await start_run(tenant_connection, NewRun("uid-1", "job", "1.0", "pod", 1))
+    run = (await start_run(tenant_connection, NewRun("uid-1", "job", "1.0", "pod", 1))).run
+    await enqueue(tenant_connection, "uid-1", [NewItem(outcome.version_id, outcome.document_id)])
     error = DocumentError(document=outcome.document_id, error_class="Permanent", reason="X", message="no content")
     document = RunDocument(outcome.document_id, outcome.version_id, "Failed", error=error)
-    await record_run_document(tenant_connection, "uid-1", attempt, document)
+    await settle_item(tenant_connection, run, outcome.version_id, document)
 
     dump = database.server.run("pg_dump", "--schema", f'"t_{tenant.tenant}"').encode()
     columns = database.server.run("pg_dump", "--inserts", "--schema", f'"t_{tenant.tenant}"').encode()

@@ -294,10 +294,8 @@ async def two_runs(tenant: TenantLogin) -> AsyncIterator[tuple[Connection, str, 
     """A version, and the claims of two runs on it."""
     async with connected(tenant.url) as conn:
         version = (await register_upload(conn, tenant.keys, BOOK.upload())).version_id
-        claims = []
-        for uid in ("run-1", "run-2"):
-            attempt = await start_run(conn, NewRun(uid, uid, "1.0", "pod", 1))
-            claims.append(replace(CLAIM, run=RunAttempt(uid, attempt)))
+        starts = [await start_run(conn, NewRun(uid, uid, "1.0", "pod", 1)) for uid in ("run-1", "run-2")]
+        claims = [replace(CLAIM, run=start.run) for start in starts]
         yield conn, version, claims[0], claims[1]
 
 
@@ -336,16 +334,16 @@ async def test_a_released_version_goes_on_where_it_was(tenant: TenantLogin) -> N
 @pytest.mark.parametrize(
     "change",
     [
-        "updated_at = now() - interval '46 seconds'",
-        "finished_at = now()",
-        "attempt = attempt + 1",
+        "UPDATE run_workers SET updated_at = now() - interval '46 seconds' WHERE uid = 'run-1'",
+        "UPDATE ingest_runs SET finished_at = now() WHERE uid = 'run-1'",
+        "UPDATE run_workers SET attempt = attempt + 1 WHERE uid = 'run-1'",
     ],
     ids=["silent", "finished", "overtaken"],
 )
 async def test_only_a_living_attempt_holds_anything(tenant: TenantLogin, change: str) -> None:
     async with two_runs(tenant) as (conn, version, mine, theirs):
         held = await claim(conn, tenant.keys, version, mine)
-        await conn.execute(f"UPDATE ingest_runs SET {change} WHERE uid = 'run-1'")
+        await conn.execute(change)
         await claim(conn, tenant.keys, version, theirs)
         with pytest.raises(FencedError):
             await store(conn, tenant.keys, held, BOOK.chunks())
@@ -354,12 +352,37 @@ async def test_only_a_living_attempt_holds_anything(tenant: TenantLogin, change:
 async def test_a_heartbeat_holds_what_a_run_has(tenant: TenantLogin) -> None:
     async with two_runs(tenant) as (conn, version, mine, theirs):
         await claim(conn, tenant.keys, version, mine)
-        await conn.execute("UPDATE ingest_runs SET updated_at = now() - interval '46 seconds'")
-        await touch_run(conn, "run-1", 1)
+        await conn.execute("UPDATE run_workers SET updated_at = now() - interval '46 seconds'")
+        await touch_run(conn, RunAttempt("run-1", 1))
         with pytest.raises(UnavailableError):
             await claim(conn, tenant.keys, version, theirs)
         with pytest.raises(FencedError):
-            await touch_run(conn, "run-1", 2)
+            await touch_run(conn, RunAttempt("run-1", 2))
+
+
+async def test_workers_of_one_run_hold_against_each_other(tenant: TenantLogin) -> None:
+    async with two_runs(tenant) as (conn, version, mine, _):
+        sibling = replace(mine, run=(await start_run(conn, NewRun("run-1", "run-1", "1.0", "pod", 1, worker=1))).run)
+        held = await claim(conn, tenant.keys, version, mine)
+        with pytest.raises(UnavailableError) as refused:
+            await claim(conn, tenant.keys, version, sibling)
+        assert refused.value.code == "DocumentHeld"
+        await conn.execute("UPDATE run_workers SET updated_at = now() - interval '46 seconds' WHERE worker = 0")
+        await claim(conn, tenant.keys, version, sibling)
+        with pytest.raises(FencedError):
+            await store(conn, tenant.keys, held, BOOK.chunks())
+
+
+async def test_a_worker_of_an_earlier_build_holds_by_its_run(tenant: TenantLogin) -> None:
+    """It knows no workers: its claim names the run and its attempt alone."""
+    async with two_runs(tenant) as (conn, version, mine, theirs):
+        await claim(conn, tenant.keys, version, mine)
+        await conn.execute("UPDATE document_versions SET holder_worker = NULL")
+        await conn.execute("DELETE FROM run_workers WHERE uid = 'run-1'")
+        with pytest.raises(UnavailableError):
+            await claim(conn, tenant.keys, version, theirs)
+        await conn.execute("UPDATE ingest_runs SET updated_at = now() - interval '46 seconds' WHERE uid = 'run-1'")
+        await claim(conn, tenant.keys, version, theirs)
 
 
 async def test_an_overtaken_attempt_claims_nothing(tenant: TenantLogin) -> None:
@@ -375,9 +398,7 @@ async def test_runs_that_put_each_others_documents_off_do_not_lock_up(tenant: Te
         two = (await register_upload(conn, tenant.keys, File("two.md", ("words",)).upload())).version_id
         await claim(conn, tenant.keys, one, mine)
         await claim(conn, tenant.keys, two, theirs)
-        again = []
-        for uid in ("run-1", "run-2"):
-            attempt = await start_run(conn, NewRun(uid, uid, "1.0", "pod", 1))
-            again.append(replace(CLAIM, run=RunAttempt(uid, attempt)))
+        starts = [await start_run(conn, NewRun(uid, uid, "1.0", "pod", 1)) for uid in ("run-1", "run-2")]
+        again = [replace(CLAIM, run=start.run) for start in starts]
         await claim(conn, tenant.keys, two, again[0])
         await claim(conn, tenant.keys, one, again[1])

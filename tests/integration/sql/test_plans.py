@@ -30,7 +30,7 @@ async def filled(database: Database, new_tenant: NewTenant) -> TenantLogin:
             texts = [" ".join(f"w{word}" for word in rng.zipf(1.3, 40) % 3_000) for _ in range(CHUNKS)]
             await ingest(conn, login.keys, File(f"{number}.md", tuple(texts), tags=(f"tag{number}",)))
     async with connected(database.url("dreamhub_owner")) as conn:
-        for table in ("documents", "document_versions", "chunks", "term_counts", "ingest_run_documents"):
+        for table in ("documents", "document_versions", "chunks", "term_counts", "ingest_run_documents", "work_items"):
             await conn.execute(f'ANALYZE "t_{login.tenant}".{table}')
         # As autovacuum does after a load: until then the planner may count the pending list and take a scan.
         await conn.execute(f"SELECT gin_clean_pending_list('\"t_{login.tenant}\".chunks_terms_idx')")
@@ -112,7 +112,12 @@ async def test_filtered_search_reads_only_the_documents_chunks(conn: Connection,
         ("documents", "delete_chunks", ([],)),
         ("landing", "advance_checkpoint", ("ver_x", 1, None, 0, 1)),
         ("landing", "lock_version", ("ver_x",)),
-        ("ingest", "save_progress", ("uid", 1, "{}", False)),
+        ("ingest", "save_progress", ("uid", "{}", False)),
+        ("ingest", "save_report", ("uid", 0, 1, "{}")),
+        ("ingest", "fetch_open_count", ("uid",)),
+        ("work_items", "begin_item", ("uid", "ver_x", 0, False)),
+        ("work_items", "list_open_items", ("uid", 0, 50)),
+        ("work_items", "fetch_errors", ("uid", 10)),
         ("runs", "list_run_documents", ("uid", None, 50)),
     ],
 )

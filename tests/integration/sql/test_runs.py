@@ -1,76 +1,86 @@
 import pytest
 
 from dreamhub import ids
-from dreamhub.domain.progress import DocumentCounts, DocumentError, Progress
+from dreamhub.domain.progress import DocumentError
+from dreamhub.domain.run_totals import ITEM_WEIGHT, WorkerReport
 from dreamhub.errors import FencedError, InvalidInputError, NotFoundError
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.documents import register_upload
 from dreamhub.sql.ingest import (
     NewRun,
+    RunAttempt,
     RunDocument,
     fetch_finished_documents,
-    finish_run,
-    record_run_document,
-    save_progress,
+    save_report,
     start_run,
+    sum_up_run,
+    touch_run,
 )
 from dreamhub.sql.runs import fetch_progress, fetch_run, list_run_documents, resolve_documents
+from dreamhub.sql.work_items import NewItem, count_unchanged, enqueue, give_up_items, list_open_items, settle_item
 from tests.integration.conftest import NewTenant, TenantLogin
 from tests.integration.sql.support import File, ingest
 
 RUN = NewRun(uid="11111111-2222", job="handbook", build="1.0", holder="pod", documents_total=3)
+ERROR = DocumentError(document="doc_x", error_class="Quota", reason="Throttled", message="later")
 
 
 async def test_progress_travels_from_worker_to_operator_and_api(
     tenant: TenantLogin, tenant_connection: Connection, operator_connection: Connection
 ) -> None:
-    assert await fetch_run(tenant_connection, RUN.uid) is None
-    attempt = await start_run(tenant_connection, RUN)
-    assert attempt == 1
-    started = await fetch_run(tenant_connection, RUN.uid)
+    conn = tenant_connection
+    assert await fetch_run(conn, RUN.uid) is None
+    run = (await start_run(conn, RUN)).run
+    assert run == RunAttempt(RUN.uid, 1, 0)
+    started = await fetch_run(conn, RUN.uid)
     assert started is not None
     assert (started.progress.state, started.progress.documents.total) == ("Running", 3)
-    error = DocumentError(document="doc_x", error_class="Quota", reason="Throttled", message="later")
-    progress = Progress(stage="Embedding", documents=DocumentCounts(total=3, done=1), percent=40, errors=(error,))
-    await save_progress(tenant_connection, RUN.uid, attempt, progress)
+    await enqueue(conn, RUN.uid, [NewItem("ver_a", "doc_a")])
+    await save_report(conn, run, WorkerReport(stage="Embedding", current_weight=ITEM_WEIGHT / 2, tokens=7))
+    progress = await sum_up_run(conn, RUN.uid)
+    assert progress is not None
+    assert (progress.stage, progress.percent, progress.tokens) == ("Embedding", 50, 7)
     found = await fetch_progress(operator_connection, tenant.tenant, [RUN.uid, "absent"])
     assert list(found) == [RUN.uid]
     assert (found[RUN.uid].progress, found[RUN.uid].attempt, found[RUN.uid].build) == (progress, 1, "1.0")
-    await finish_run(tenant_connection, RUN.uid, attempt, progress.model_copy(update={"state": "Failed"}))
-    finished = await fetch_run(tenant_connection, RUN.uid)
-    assert finished is not None
-    assert finished.progress.state == "Failed"
 
 
 async def test_overtaken_attempt_writes_nothing(tenant_connection: Connection) -> None:
-    first = await start_run(tenant_connection, RUN)
-    second = await start_run(tenant_connection, RUN)
-    assert second == first + 1
-    document = RunDocument(ids.new_id("doc"), ids.new_id("ver"), "Done")
+    conn = tenant_connection
+    first = (await start_run(conn, RUN)).run
+    await enqueue(conn, RUN.uid, [NewItem("ver_a", "doc_a")])
+    second = (await start_run(conn, RUN)).run
+    assert second.attempt == first.attempt + 1
+    document = RunDocument("doc_a", "ver_a", "Done")
     for write in (
-        save_progress(tenant_connection, RUN.uid, first, Progress()),
-        finish_run(tenant_connection, RUN.uid, first, Progress(state="Succeeded")),
-        record_run_document(tenant_connection, RUN.uid, first, document),
+        save_report(conn, first, WorkerReport()),
+        touch_run(conn, first),
+        settle_item(conn, first, "ver_a", document),
+        give_up_items(conn, first, ERROR),
+        count_unchanged(conn, first, 1),
     ):
-        with pytest.raises(FencedError, match="overtaken"):
+        with pytest.raises(FencedError, match="overtaken") as caught:
             await write
-    assert await fetch_finished_documents(tenant_connection, RUN.uid) == ()
-    await save_progress(tenant_connection, RUN.uid, second, Progress(percent=9))
+        assert caught.value.code == "Overtaken"
+    assert await fetch_finished_documents(conn, RUN.uid) == ()
+    assert [item.version_id for item in await list_open_items(conn, RUN.uid)] == ["ver_a"]
+    await settle_item(conn, second, "ver_a", document)
 
 
 async def test_run_documents_are_listed_page_by_page(tenant_connection: Connection) -> None:
-    attempt = await start_run(tenant_connection, RUN)
+    run = (await start_run(tenant_connection, RUN)).run
     documents = [RunDocument(ids.new_id("doc"), ids.new_id("ver"), "Done", chunks=at, tokens=9) for at in range(3)]
     error = DocumentError(document=documents[1].document_id, error_class="Permanent", reason="Empty", message="empty")
     documents[1] = RunDocument(documents[1].document_id, documents[1].version_id, "Failed", error=error)
+    await enqueue(tenant_connection, RUN.uid, [NewItem(item.version_id, item.document_id) for item in documents])
     for document in documents:
-        await record_run_document(tenant_connection, RUN.uid, attempt, document)
-        await record_run_document(tenant_connection, RUN.uid, attempt, document)
+        await settle_item(tenant_connection, run, document.version_id, document)
     wanted = tuple(sorted(documents, key=lambda document: document.document_id))
     assert await fetch_finished_documents(tenant_connection, RUN.uid) == wanted
     page = await list_run_documents(tenant_connection, RUN.uid, limit=2)
     rest = await list_run_documents(tenant_connection, RUN.uid, cursor=page.next_cursor, limit=2)
-    assert (*page.items, *rest.items) == wanted
+    listed = [(item.document_id, item.outcome) for item in (*page.items, *rest.items)]
+    assert listed == [(item.document_id, item.outcome) for item in wanted]
     assert rest.next_cursor is None
     with pytest.raises(InvalidInputError):
         await list_run_documents(tenant_connection, RUN.uid, cursor="nonsense")

@@ -131,7 +131,7 @@ class Rig:
         for name, content in files.items():
             (folder / name).write_text(content)
         directories = {"DREAMHUB_JOB_DIR": str(folder), "DREAMHUB_CREDENTIALS_DIR": str(folder)}
-        return Mount(job, directories | {"DREAMHUB_POD_NAME": "pod-1"})
+        return Mount(job, directories | {"DREAMHUB_POD_NAME": "pod-1", "DREAMHUB_PATIENCE_SECONDS": "2"})
 
     async def run(self, mount: Mount, **environment: str) -> int:
         with ThreadPoolExecutor(1) as executor:

@@ -9,6 +9,7 @@ import pytest
 from dreamhub.domain.job_input import InputDocument
 from dreamhub.ids import new_id
 from dreamhub.sql.documents import delete_document, fetch_document
+from dreamhub_worker.failures import MAX_ATTEMPTS
 from tests.integration.worker.support import Rig
 from tests.unit.worker.pdfs import BODY, typeset, without_pages
 
@@ -144,13 +145,18 @@ async def test_another_model_than_the_tenants_fails_every_document(rig: Rig) -> 
     assert {error.reason for error in progress.errors} == {"EmbeddingModelChanged"}
 
 
-async def test_an_original_of_another_size_than_registered_is_not_read(rig: Rig) -> None:
+async def test_an_original_of_another_size_than_registered_is_not_read(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dreamhub_worker.run.BACKOFF_SECONDS", 0.01)
     item = await rig.upload("a.txt", b"some words")
     rig.objects.objects[item.version_id] = b"some"
     mount = rig.mount(item)
 
-    assert await rig.run(mount) == 75
+    assert await rig.run(mount) == 0
 
-    [error] = (await rig.progress(mount)).errors
-    assert (error.error_class, error.reason) == ("Transient", "ObjectStoreUnavailable")
+    progress = await rig.progress(mount)
+    [error] = progress.errors
+    assert (progress.state, error.error_class, error.reason) == ("Failed", "Transient", "ObjectStoreUnavailable")
+    assert await rig.count("SELECT attempts FROM work_items") == MAX_ATTEMPTS
     assert await rig.count("SELECT count(*) FROM chunks") == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import pytest_asyncio
 
 from dreamhub.domain.job_input import InputDocument, InputText
@@ -187,7 +188,7 @@ async def test_readers_see_all_of_a_document_or_nothing(gated: Gated) -> None:
 
 
 async def test_a_failed_document_is_not_tried_again_by_the_next_attempt(gated: Gated) -> None:
-    bad = await gated.rig.upload("bad.txt", b"caf\xe9")
+    bad = await gated.rig.upload("bad.pdf", b"%PDF-1.7 and nothing more")
     good = await gated.rig.upload("river.txt", long_text(2))
     mount = gated.mount(bad, good)
     first = await spawn(mount)
@@ -204,32 +205,32 @@ async def test_a_failed_document_is_not_tried_again_by_the_next_attempt(gated: G
     assert fetched.count(bad.version_id) == 1
 
 
-async def test_a_store_that_is_away_leaves_the_document_to_the_next_attempt(rig: Rig) -> None:
+async def test_a_store_that_is_away_puts_its_document_off_behind_the_others(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dreamhub_worker.run.BACKOFF_SECONDS", 0.01)
     away = await rig.upload("away.txt", b"words that cannot be had")
     there = await rig.upload("there.txt", b"words that can")
     rig.objects.refusals = [503] * 4
     mount = rig.mount(away, there)
 
-    assert await rig.run(mount) == 75
+    assert await rig.run(mount) == 0
 
     progress = await rig.progress(mount)
-    assert progress.state == "Running"
-    assert (progress.documents.done, progress.documents.failed) == (1, 0)
-    [error] = progress.errors
-    assert (error.document, error.error_class, error.reason) == (
-        away.document_id,
-        "Transient",
-        "ObjectStoreUnavailable",
-    )
-    assert await rig.run(mount) == 0
-    assert (await rig.progress(mount)).documents.done == 2
+    assert (progress.state, progress.documents.done, progress.errors) == ("Succeeded", 2, ())
+    assert await rig.count("SELECT attempts FROM work_items WHERE version_id = $1", away.version_id) == 1
+    assert [key for _, key in rig.objects.requests][4] == there.version_id
 
 
-async def test_an_inline_text_whose_original_cannot_be_stored_is_no_document(rig: Rig) -> None:
+async def test_an_inline_text_whose_original_cannot_be_stored_is_no_document(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dreamhub_worker.run.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("dreamhub_worker.job.MAX_ATTEMPTS", 1)
     text = rig.text("note.md", "The gate code is 4711.")
     rig.objects.refusals = [503] * 4
 
-    assert await rig.run(rig.mount(text)) == 75
+    assert await rig.run(rig.mount(text)) == 0
 
     assert await rig.count("SELECT count(*) FROM document_versions") == 0
     assert await rig.count("SELECT count(*) FROM object_outbox WHERE NOT doomed") == 1

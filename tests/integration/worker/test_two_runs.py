@@ -60,7 +60,7 @@ class Pair:
     async def forget(self, mount: Mount) -> None:
         """As if nothing had been heard of the run for long."""
         await self.rig.pool.execute(
-            "UPDATE ingest_runs SET updated_at = now() - interval '1 hour' WHERE uid = $1", mount.job.uid
+            "UPDATE run_workers SET updated_at = now() - interval '1 hour' WHERE uid = $1", mount.job.uid
         )
 
 
@@ -91,7 +91,7 @@ async def test_the_later_waits_and_finds_the_work_done(pair: Pair) -> None:
     assert await finished(pair, first, earlier) == ("Succeeded", 1, 0)
     assert await finished(pair, second, later) == ("Succeeded", 1, 1)
     assert len(pair.provider.requests) == 2, "each batch was embedded once"
-    attempts = await pair.rig.pool.fetch("SELECT attempt FROM ingest_runs")
+    attempts = await pair.rig.pool.fetch("SELECT attempt FROM run_workers")
     assert [row["attempt"] for row in attempts] == [1, 1], "neither had to begin anew"
 
 
@@ -145,7 +145,7 @@ async def test_an_overtaken_attempt_claims_nothing_more(pair: Pair) -> None:
     items = [await pair.rig.upload(f"{name}.txt", f"{name} words".encode()) for name in ("one", "two")]
     mount = pair.mount(*items)
     older = await pair.begin(mount)
-    await pair.rig.pool.execute("UPDATE ingest_runs SET attempt = attempt + 1")
+    await pair.rig.pool.execute("UPDATE run_workers SET attempt = attempt + 1")
     pair.open()
     async with asyncio.timeout(60):
         assert await older.wait() == 75

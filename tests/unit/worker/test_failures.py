@@ -9,30 +9,36 @@ from dreamhub.errors import (
     FencedError,
     InvalidInputError,
     LimitExceededError,
+    QuotaExceededError,
+    QuotaFigures,
     UnavailableError,
 )
 from dreamhub_worker.context import StoppingError
-from dreamhub_worker.failures import as_ours, document_error, ends_run, exit_code, is_final
+from dreamhub_worker.failures import Verdict, as_ours, document_error, exit_code, judge
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "final", "ends"),
+    ("error", "code", "verdict"),
     [
-        (InvalidInputError("m", code="EncryptedPDF"), 42, True, False),
-        (UnavailableError("m", code="ObjectStoreUnavailable"), 75, False, False),
-        (UnavailableError("m", code="DatabaseUnavailable"), 75, False, True),
-        (UnavailableError("m", code="ProviderLimited"), 75, False, True),
-        (UnavailableError("m", code="ProviderUnauthorized"), 42, True, True),
-        (LimitExceededError("m", code="ProviderQuota"), 42, True, True),
-        (ConflictError("m", code="EmbeddingModelChanged"), 42, True, True),
-        (FencedError("m"), 75, False, True),
-        (StoppingError("m"), 75, False, True),
-        (BugError("m"), 75, True, False),
+        (InvalidInputError("m", code="EncryptedPDF"), 42, Verdict.FAIL),
+        (QuotaExceededError("m", QuotaFigures("tokensPerDay", 1, 1, 1)), 42, Verdict.FAIL),
+        (UnavailableError("m", code="ObjectStoreUnavailable"), 75, Verdict.AGAIN),
+        (UnavailableError("m", code="DocumentHeld"), 75, Verdict.LATER),
+        (UnavailableError("m", code="DatabaseUnavailable"), 75, Verdict.WAIT),
+        (UnavailableError("m", code="ProviderLimited"), 75, Verdict.WAIT),
+        (UnavailableError("m", code="ProviderUnauthorized"), 42, Verdict.HOPELESS),
+        (LimitExceededError("m", code="ProviderQuota"), 42, Verdict.HOPELESS),
+        (ConflictError("m", code="EmbeddingModelChanged"), 42, Verdict.HOPELESS),
+        (FencedError("m"), 75, Verdict.LATER),
+        (FencedError("m", code="ItemSettled"), 75, Verdict.SETTLED),
+        (FencedError("m", code="Overtaken"), 75, Verdict.END),
+        (StoppingError("m"), 75, Verdict.END),
+        (BugError("m"), 70, Verdict.FAIL),
     ],
     ids=lambda value: value.code if isinstance(value, DreamHubError) else "",
 )
-def test_what_an_error_means(error: DreamHubError, code: int, *, final: bool, ends: bool) -> None:
-    assert (exit_code(error), is_final(error), ends_run(error)) == (code, final, ends)
+def test_what_an_error_means(error: DreamHubError, code: int, verdict: Verdict) -> None:
+    assert (exit_code(error), judge(error)) == (code, verdict)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ async def land(tools: Toolbox, meter: Meter, source: Source) -> RunDocument:
     meter.stage = "Chunking"
     with meter.timed("parse"):
         pieces = await asyncio.to_thread(lambda: list(split(extracted)))
-    meter.fraction, meter.current_chunks = _EXTRACTED, claimed.next_ordinal
+    meter.resume(claimed.next_ordinal, _EXTRACTED)
     title = document_title(extracted, claimed.name)
     todo = iter(pieces[claimed.next_ordinal :])
     tokens = 0

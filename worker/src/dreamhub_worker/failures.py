@@ -1,29 +1,75 @@
 """How errors end a document, a run and the process: the one table of this edge."""
 
 import traceback
+from enum import Enum, auto
 
 import structlog
 
 from dreamhub.domain.progress import DocumentError
 from dreamhub.errors import BugError, DreamHubError, FencedError, LimitExceededError, TransientError, UserError
+from dreamhub_worker.context import StoppingError
 
 EXIT_DONE = 0
-"""Every document has an outcome, good or bad; it is in the database."""
+"""The run is over: every document has an outcome, good or bad; it is in the database."""
 EXIT_PERMANENT = 42
 """The job cannot run as it is; another attempt would end the same way."""
+EXIT_BUG = 70
+"""Ours to mend. Another attempt is made, and counts as one."""
 EXIT_TRANSIENT = 75
-"""Another attempt may succeed and goes on from the checkpoint."""
+"""Another attempt may succeed and goes on from the checkpoint; it does not count."""
 
 HOPELESS = frozenset({"ProviderUnauthorized", "ProviderQuota", "UnknownModel", "EmbeddingModelChanged"})
 """Codes that would meet every other document of the run as well."""
 
+MAX_ATTEMPTS = 4
+"""After so many passing errors a document is a dead letter."""
+
+MAX_DELIVERIES = 3
+"""So many workers may be lost over a document without having stored anything of it."""
+
+_OF_ONE_DOCUMENT = frozenset({"ObjectStoreUnavailable", "ScanFailed"})
+"""Codes of passing errors that the next document may well be spared."""
+
 log = structlog.get_logger()
 
 
-def exit_code(error: DreamHubError) -> int:
+class Verdict(Enum):
+    """What an error means for the document in hand."""
+
+    FAIL = auto()
+    """It is settled as failed."""
+    HOPELESS = auto()
+    """So is every other one."""
+    AGAIN = auto()
+    """It is tried again after a while; that counts."""
+    LATER = auto()
+    """Somebody else works on it: it is looked at again, which does not count."""
+    SETTLED = auto()
+    """It has its outcome already."""
+    WAIT = auto()
+    """What all documents need is away: it is waited for."""
+    END = auto()
+    """This worker must not go on."""
+
+
+def judge(error: DreamHubError) -> Verdict:
     if error.code in HOPELESS:
+        return Verdict.HOPELESS
+    if isinstance(error, StoppingError) or error.code == "Overtaken":
+        return Verdict.END
+    if error.code == "ItemSettled":
+        return Verdict.SETTLED
+    if isinstance(error, FencedError) or error.code == "DocumentHeld":
+        return Verdict.LATER
+    if isinstance(error, TransientError):
+        return Verdict.AGAIN if error.code in _OF_ONE_DOCUMENT else Verdict.WAIT
+    return Verdict.FAIL
+
+
+def exit_code(error: DreamHubError) -> int:
+    if error.code in HOPELESS or isinstance(error, UserError):
         return EXIT_PERMANENT
-    return EXIT_TRANSIENT if isinstance(error, TransientError | BugError) else EXIT_PERMANENT
+    return EXIT_TRANSIENT if isinstance(error, TransientError) else EXIT_BUG
 
 
 def as_ours(error: BaseException) -> DreamHubError:
@@ -35,25 +81,13 @@ def as_ours(error: BaseException) -> DreamHubError:
     return BugError(f"the worker failed on this document ({type(error).__name__}); report it with the worker's log")
 
 
-def ends_run(error: DreamHubError) -> bool:
-    """Whether the run must stop here: going on with the next document would fail the same way or write unfenced."""
-    if isinstance(error, FencedError) or error.code in HOPELESS:
-        return True
-    return isinstance(error, TransientError) and error.code != "ObjectStoreUnavailable"
-
-
 def document_error(document_id: str, error: DreamHubError) -> DocumentError:
     return DocumentError(
         document=document_id, error_class=_error_class(error), reason=error.code, message=error.message
     )
 
 
-def is_final(error: DreamHubError) -> bool:
-    """Whether the document's outcome is settled by this error."""
-    return isinstance(error, UserError | BugError) or error.code in HOPELESS
-
-
 def _error_class(error: DreamHubError) -> str:
     if isinstance(error, LimitExceededError):
         return "Quota"
-    return "Permanent" if is_final(error) else "Transient"
+    return "Permanent" if judge(error) in {Verdict.FAIL, Verdict.HOPELESS} else "Transient"

@@ -1,8 +1,7 @@
-"""One run of an IngestJob: its documents one after another, each with its own outcome."""
+"""One document of a run to its outcome: known, claimed, landed, shown and settled in one transaction."""
 
-import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,9 +10,10 @@ import structlog
 
 from dreamhub.domain.job_input import InputDocument, InputText, JobInput
 from dreamhub.domain.media_types import claimed_type
-from dreamhub.errors import DreamHubError, TooLargeError, UnavailableError
+from dreamhub.errors import DreamHubError, InvalidInputError, TooLargeError
 from dreamhub.ids import new_id
 from dreamhub.metering import TokenMeter
+from dreamhub.sql.connections import Connection
 from dreamhub.sql.documents import NewUpload, register_upload
 from dreamhub.sql.ingest import (
     Claim,
@@ -25,107 +25,89 @@ from dreamhub.sql.ingest import (
     claim_version,
     ensure_generation,
     fail_version,
-    record_run_document,
     release_version,
 )
 from dreamhub.sql.outbox import announce_object
+from dreamhub.sql.work_items import begin_item, count_attempt, return_item, settle_item
 from dreamhub_worker.chunking import STRATEGY
 from dreamhub_worker.context import Toolbox
 from dreamhub_worker.document import Source, land
-from dreamhub_worker.failures import HOPELESS, as_ours, document_error, ends_run, is_final
+from dreamhub_worker.failures import MAX_ATTEMPTS, MAX_DELIVERIES, document_error
 from dreamhub_worker.meter import Meter
 from dreamhub_worker.transfer import download, keep, upload
 
-Item = InputDocument | InputText
+Sign = Callable[[str], Awaitable[str]]
+"""A presigned GET for a version."""
 
 log = structlog.get_logger()
-
-WAIT_SECONDS = 1.0
-"""Between looks at a document that another run works on."""
 
 
 @dataclass
 class Current:
     """What is known of the document at hand: enough to record how it ended, wherever it ends."""
 
+    item: str
+    """Version id under which the run knows it."""
     document_id: str
     version_id: str
     claimed: ClaimedVersion | None = None
 
 
 @dataclass
-class Run:
+class Ingestion:
+    """The documents of one run, as one of its workers does them."""
+
     job: JobInput
     holder: str
-    attempt: int
+    run: RunAttempt
     tools: Toolbox
     meter: Meter
-    finished: Sequence[RunDocument] = ()
-    """Outcomes of earlier attempts: counted, not repeated."""
-    postponed: list[DreamHubError] = field(default_factory=list)
-    """Transient failures of single documents: the next attempt takes them up."""
+    sign: Sign | None = None
+    """How to get at documents whose link the job does not hold."""
+    _begun: set[str] = field(default_factory=set)
+    """Items that this worker has begun before: coming back to one is no sign of a worker lost over it."""
 
-    async def execute(self) -> None:
-        """Give every document an outcome, or leave it to the next attempt (`postponed`).
+    def __post_init__(self) -> None:
+        self._documents: Mapping[str, InputDocument] = {item.version_id: item for item in self.job.documents}
+        self._texts: Mapping[str, InputText] = {item.version_id: item for item in self.job.texts}
 
-        Raises what ends the run: StoppingError, FencedError, UnavailableError, or a hopeless error after it has been
-        recorded for every document that is left.
-        """
-        for document in self.finished:
-            self.meter.settle(document)
-        self.meter.start()
-        items = self._open_items()
-        for index, item in enumerate(items):
-            self.tools.stop.check()
-            try:
-                await self._take(item)
-            except DreamHubError as error:
-                if error.code in HOPELESS:
-                    await self._give_up(items[index + 1 :], error)
-                raise
+    def describe(self, item: str) -> Current:
+        known = self._documents.get(item)
+        return Current(item, known.document_id if known else item, item)
 
-    def _open_items(self) -> list[Item]:
-        settled = {document.version_id for document in self.finished}
-        items: tuple[Item, ...] = (*self.job.documents, *self.job.texts)
-        return [item for item in items if item.version_id not in settled]
-
-    async def _take(self, item: Item) -> None:
-        """One document to its outcome. Raises only what ends the run."""
-        known = item.document_id if isinstance(item, InputDocument) else item.version_id
-        current = Current(known, item.version_id)
-        try:
-            await self._ingest(item, current)
-        except Exception as raised:
-            error = as_ours(raised)
-            log.warning("document_not_ingested", version=current.version_id, code=error.code, kind=type(error).__name__)
-            if is_final(error):
-                await self._fail(current, error)
-            else:
-                await self._postpone(current, error)
-            if ends_run(error):
-                raise error from raised
-
-    async def _ingest(self, item: Item, current: Current) -> None:
-        if isinstance(item, InputText):
-            data = item.text.encode()
-            await self._register(item, data, current)
+    async def ingest(self, current: Current) -> None:
+        """To searchable, or to skipped. Raises whatever keeps it from that; nothing is settled then."""
+        text = self._texts.get(current.item)
+        if text is not None:
+            data = text.text.encode()
+            await self._register(text, data, current)
             fetch = partial(keep, data)
         else:
-            fetch = partial(download, item.url, limit=self.tools.size_limit)
-        claimed = current.claimed = await self._claim(current.version_id)
-        current.document_id = claimed.document_id
+            fetch = partial(download, await self._find_url(current.item), limit=self.tools.size_limit)
+        claimed = await self._claim(current)
         if claimed.already_active:
-            await self._record(RunDocument(claimed.document_id, claimed.version_id, "Skipped"))
+            outcome = RunDocument(claimed.document_id, claimed.version_id, "Skipped")
+            async with self.tools.connection() as conn:
+                await self._settle(conn, current, outcome)
+            _tell(outcome)
             return
-        tokens = TokenMeter(self.tools.connection, "ingest", self.job.uid)
+        tokens = TokenMeter(self.tools.connection, "ingest", self.job.uid, STRATEGY)
         outcome = await land(self.tools, self.meter, Source(claimed, fetch, tokens))
-        with self.meter.timed("store"):
-            async with self.tools.connection() as conn, conn.transaction():
+        async with self.tools.connection() as conn, conn.transaction():
+            with self.meter.timed("store"):
                 await activate_version(conn, claimed, pages=outcome.pages, chunks=outcome.chunks)
-                await record_run_document(conn, self.job.uid, self.attempt, outcome)
-        self._settle(outcome)
+            await self._settle(conn, current, outcome)
+        _tell(outcome)
 
-    async def _register(self, item: InputText, data: bytes, current: Current) -> None:
+    async def _find_url(self, item: str) -> str:
+        known = self._documents.get(item)
+        if known is not None:
+            return known.url
+        if self.sign is None:
+            raise InvalidInputError("the job holds no link to this document; create it again", code="BadJobInput")
+        return await self.sign(item)
+
+    async def _register(self, text: InputText, data: bytes, current: Current) -> None:
         """Make a document of a text: first its original, then its row.
 
         Known bytes under the same name are that document. They are uploaded all the same: they take the place of an
@@ -133,11 +115,11 @@ class Run:
         """
         if len(data) > self.tools.size_limit:
             raise TooLargeError(f"the text is above the limit of {self.tools.size_limit} bytes; split it")
-        media_type = claimed_type(item.name, "") or "text/plain"
+        media_type = claimed_type(text.name, "") or "text/plain"
         new = NewUpload(
             document_id=new_id("doc"),
-            version_id=item.version_id,
-            name=item.name,
+            version_id=text.version_id,
+            name=text.name,
             media_type=media_type,
             size=len(data),
             sha256=hashlib.sha256(data).digest(),
@@ -146,65 +128,77 @@ class Run:
             announced=True,
         )
         async with self.tools.connection() as conn:
-            await announce_object(conn, item.version_id)
-        await self.tools.stop.guard(upload(item.put_url, data, media_type))
+            await announce_object(conn, text.version_id)
+        await self.tools.stop.guard(upload(text.put_url, data, media_type))
         async with self.tools.connection() as conn:
             registered = await register_upload(conn, self.tools.keys, new)
         current.document_id, current.version_id = registered.document_id, registered.version_id
 
-    async def _claim(self, version_id: str) -> ClaimedVersion:
-        """Waits for as long as another run works on the document; it may be searchable then. Raises StoppingError."""
-        waiting = False
-        while True:
-            try:
-                return await self._try_claim(version_id)
-            except UnavailableError as error:
-                if error.code != "DocumentHeld":
-                    raise
-            if not waiting:
-                log.info("document_waited_for", version=version_id)
-            waiting = True
-            await self.tools.stop.guard(asyncio.sleep(WAIT_SECONDS))
-
-    async def _try_claim(self, version_id: str) -> ClaimedVersion:
+    async def _claim(self, current: Current) -> ClaimedVersion:
+        """Claim and begin in one transaction: an item that is settled already leaves no claim behind."""
         embedder = self.tools.embedder
         space = EmbeddingSpace(embedder.model, embedder.dimensions, STRATEGY)
+        again = current.item in self._begun
         async with self.tools.connection() as conn:
             generation = await ensure_generation(conn, space)
-            run = RunAttempt(self.job.uid, self.attempt)
-            claim = Claim(version_id, self.holder, self.job.build.name, generation, force=self.job.force, run=run)
-            return await claim_version(conn, self.tools.keys, claim)
+            claim = Claim(
+                current.version_id, self.holder, self.job.build.name, generation, force=self.job.force, run=self.run
+            )
+            async with conn.transaction():
+                claimed = await claim_version(conn, self.tools.keys, claim)
+                begun = await begin_item(conn, self.run, current.item, stored=claimed.next_ordinal, again=again)
+        self._begun.add(current.item)
+        self.meter.begin(begun.weight)
+        current.document_id = claimed.document_id
+        if not claimed.already_active:
+            current.claimed = claimed
+        if begun.deliveries > MAX_DELIVERIES:
+            raise InvalidInputError(
+                f"{MAX_DELIVERIES} workers ended abruptly over this document; raise the worker's memory limit in the "
+                "chart's values, or split the document",
+                code="WorkerLost",
+            )
+        return claimed
 
-    async def _fail(self, current: Current, error: DreamHubError) -> None:
+    async def fail(self, current: Current, error: DreamHubError) -> None:
+        """Settle it as failed: a dead letter."""
         told = document_error(current.document_id, error)
         outcome = RunDocument(current.document_id, current.version_id, "Failed", error=told)
-        if current.claimed is None:
-            await self._record(outcome)
-            return
         async with self.tools.connection() as conn, conn.transaction():
-            await fail_version(conn, current.claimed, told)
-            await record_run_document(conn, self.job.uid, self.attempt, outcome)
-        self._settle(outcome)
+            if current.claimed is not None:
+                await fail_version(conn, current.claimed, told)
+            await self._settle(conn, current, outcome)
+        _tell(outcome)
 
-    async def _record(self, outcome: RunDocument) -> None:
+    async def postpone(self, current: Current, error: DreamHubError) -> int | None:
+        """Note a passing error; returns how many there were, or None when that was one too many and it has failed."""
         async with self.tools.connection() as conn:
-            await record_run_document(conn, self.job.uid, self.attempt, outcome)
-        self._settle(outcome)
+            attempts = await count_attempt(conn, self.run, current.item, document_error(current.document_id, error))
+        if attempts >= MAX_ATTEMPTS:
+            await self.fail(current, error)
+            return None
+        await self.release(current)
+        return attempts
 
-    def _settle(self, outcome: RunDocument) -> None:
-        self.meter.settle(outcome)
-        log.info("document_finished", version=outcome.version_id, outcome=outcome.outcome, chunks=outcome.chunks)
-
-    async def _postpone(self, current: Current, error: DreamHubError) -> None:
-        self.postponed.append(error)
-        self.meter.errors.append(document_error(current.document_id, error))
-        self.meter.fraction, self.meter.current_chunks = 0.0, 0
+    async def release(self, current: Current) -> None:
+        """Let others have it before this worker comes back to it."""
+        self.meter.end(done=False)
         if current.claimed is not None:
             with suppress(DreamHubError):  # the claim lapses by itself; what went wrong before matters more
                 async with self.tools.connection() as conn:
                     await release_version(conn, current.claimed)
 
-    async def _give_up(self, rest: Sequence[Item], error: DreamHubError) -> None:
-        for item in rest:
-            known = item.document_id if isinstance(item, InputDocument) else item.version_id
-            await self._fail(Current(known, item.version_id), error)
+    async def leave(self, current: Current) -> None:
+        """This worker is asked to stop; the next one goes on at once."""
+        await self.release(current)
+        with suppress(DreamHubError):
+            async with self.tools.connection() as conn:
+                await return_item(conn, self.run, current.item)
+
+    async def _settle(self, conn: Connection, current: Current, outcome: RunDocument) -> None:
+        self.meter.end(done=True)
+        await settle_item(conn, self.run, current.item, outcome, self.meter.report())
+
+
+def _tell(outcome: RunDocument) -> None:
+    log.info("document_finished", version=outcome.version_id, outcome=outcome.outcome, chunks=outcome.chunks)

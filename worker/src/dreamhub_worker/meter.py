@@ -1,18 +1,22 @@
-"""The run's counters, and the snapshots made of them. Pure: the clock is handed in."""
+"""What one worker counts about itself, and the reports made of it. Pure: the clock is handed in.
 
+What is settled is counted by the database, with the outcome (`dreamhub.sql.work_items`); here is the rest: the document
+in hand, times, tokens and rates.
+"""
+
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dreamhub.domain.progress import DocumentCounts, DocumentError, Progress, RunState, Stage, Timing
-from dreamhub.sql.ingest import RunDocument
+from dreamhub.domain.progress import Stage, Timing
+from dreamhub.domain.run_totals import WorkerReport
 
 Part = Literal["parse", "embed", "embed_wait", "store"]
 
-MAX_ERRORS = 10
-_ETA_FROM = 0.01
-"""Share of the work after which a rate says something."""
+_CALLS = 64
+"""Of which the 95th percentile is told."""
 
 
 @dataclass
@@ -25,64 +29,51 @@ class Seconds:
 
 @dataclass
 class Meter:
-    """Mutable; owned by one event loop. `earlier` is the last snapshot of the attempt before, if there was one."""
+    """Mutable; owned by one event loop. `earlier` is the last report of the attempt before, if there was one."""
 
-    total: int
     clock: Callable[[], float]
-    earlier: Progress = field(default_factory=Progress)
-    stage: Stage = "Starting"
-    done: int = 0
-    skipped: int = 0
-    failed: int = 0
-    pages: int = 0
-    chunks: int = 0
-    """Of documents with an outcome."""
+    earlier: WorkerReport = field(default_factory=WorkerReport)
+    stage: Stage | None = "Starting"
     current_chunks: int = 0
-    """Of the current document, those of earlier attempts included."""
-    tokens: int = 0
+    """Of the document in hand, those of earlier attempts included."""
     fraction: float = 0.0
-    """How much of the current document is done, 0 to 1."""
-    errors: list[DocumentError] = field(default_factory=list)
+    """How much of the document in hand is done, 0 to 1."""
+    tokens: int = 0
     seconds: Seconds = field(default_factory=Seconds)
     new_chunks: int = 0
     """Stored by this attempt: what its rate is made of."""
-    _percent: int = 0
-    _started: float = 0.0
-    _started_share: float = 0.0
+    _calls: deque[float] = field(default_factory=lambda: deque(maxlen=_CALLS))
+    """Seconds of the last calls of the model."""
+    _weight: int = 0
+    """Of the document in hand."""
+    _begun_at: float = 0.0
+    """Its fraction when it was begun: what stood there before says nothing about the rate."""
+    _done_weight: float = 0.0
+    _started: float | None = None
 
-    def __post_init__(self) -> None:
-        self._percent = self.earlier.percent
+    def begin(self, weight: int) -> None:
+        """Take a document in hand. The rate is measured from the first one on."""
+        if self._started is None:
+            self._started = self.clock()
+        self._weight, self.fraction, self.current_chunks, self._begun_at = weight, 0.0, 0, 0.0
 
-    def start(self) -> None:
-        """Begin to measure the rate: after what earlier attempts finished has been counted."""
-        self._started, self._started_share = self.clock(), self.share
+    def resume(self, chunks: int, fraction: float) -> None:
+        """Go on from a checkpoint."""
+        self.current_chunks, self.fraction, self._begun_at = chunks, fraction, fraction
 
-    def settle(self, document: RunDocument) -> None:
-        """Count a document's outcome, of this attempt or an earlier one."""
-        match document.outcome:
-            case "Done":
-                self.done += 1
-            case "Skipped":
-                self.done, self.skipped = self.done + 1, self.skipped + 1
-            case "Failed":
-                self.failed += 1
-        if document.error is not None:
-            self.errors.append(document.error)
-        self.chunks += document.chunks
-        self.pages += document.pages
-        self.fraction, self.current_chunks = 0.0, 0
+    def end(self, *, done: bool) -> None:
+        """Let go of the document: through with it, or not."""
+        if done:
+            self._done_weight += self._weight * (1 - self._begun_at)
+        self._weight, self.fraction, self.current_chunks, self._begun_at = 0, 0.0, 0, 0.0
+        self.stage = None
 
     def stored(self, chunks: int, tokens: int, fraction: float) -> None:
-        """Count a stored batch of the current document."""
+        """Count a stored batch of the document in hand."""
         self.current_chunks += chunks
         self.new_chunks += chunks
         self.tokens += tokens
         self.fraction = fraction
-
-    @property
-    def share(self) -> float:
-        """Of the whole run, 0 to 1: documents count alike, the current one by its bytes."""
-        return min(1.0, (self.done + self.failed + self.fraction) / self.total) if self.total else 1.0
 
     @contextmanager
     def timed(self, part: Part) -> Iterator[None]:
@@ -91,29 +82,23 @@ class Meter:
         try:
             yield
         finally:
-            setattr(self.seconds, part, getattr(self.seconds, part) + self.clock() - begun)
+            seconds = self.clock() - begun
+            setattr(self.seconds, part, getattr(self.seconds, part) + seconds)
+            if part == "embed":
+                self._calls.append(seconds)
 
-    def snapshot(self, state: RunState = "Running") -> Progress:
-        final = state != "Running"
-        elapsed = max(self.clock() - self._started, 1e-3)
-        self._percent = max(self._percent, 100 if final else min(99, int(self.share * 100)))
-        return Progress(
-            state=state,
-            stage="Finished" if final else self.stage,
-            documents=DocumentCounts(total=self.total, done=self.done, skipped=self.skipped, failed=self.failed),
-            pages=self.pages,
-            chunks=self.chunks + self.current_chunks,
-            tokens=self.tokens,
-            percent=self._percent,
-            chunks_per_second=round(self.new_chunks / elapsed, 1),
-            eta_seconds=0 if final else self._eta(elapsed),
+    def report(self) -> WorkerReport:
+        elapsed = max(self.clock() - self._started, 1e-3) if self._started is not None else None
+        gained = self._done_weight + self._weight * (self.fraction - self._begun_at)
+        return WorkerReport(
+            stage=self.stage,
+            current_weight=round(self._weight * self.fraction, 1),
+            current_chunks=self.current_chunks,
+            tokens=self.earlier.tokens + self.tokens,
+            chunks_per_second=round(self.new_chunks / elapsed, 1) if elapsed else 0,
+            weight_per_second=round(gained / elapsed, 1) if elapsed else 0,
             timing=self._timing(),
-            errors=tuple(self.errors[:MAX_ERRORS]),
         )
-
-    def _eta(self, elapsed: float) -> int | None:
-        gained = self.share - self._started_share
-        return round(elapsed * (1 - self.share) / gained) if gained >= _ETA_FROM else None
 
     def _timing(self) -> Timing:
         before, now = self.earlier.timing, self.seconds
@@ -122,4 +107,9 @@ class Meter:
             embed_seconds=round(before.embed_seconds + now.embed, 3),
             embed_wait_seconds=round(before.embed_wait_seconds + now.embed_wait, 3),
             store_seconds=round(before.store_seconds + now.store, 3),
+            embed_p95_seconds=round(self._p95(), 3),
         )
+
+    def _p95(self) -> float:
+        calls = sorted(self._calls)
+        return calls[(len(calls) * 95 - 1) // 100] if calls else 0.0

@@ -8,28 +8,46 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 import structlog
 
-from dreamhub.domain.progress import Progress
+from dreamhub.domain.job_input import JobInput
 from dreamhub.domain.terms import TermIndex
-from dreamhub.errors import DreamHubError
+from dreamhub.errors import DreamHubError, NotFoundError, UnavailableError
 from dreamhub.llm.embedding import Embedder
-from dreamhub.sql.ingest import NewRun, fetch_finished_documents, start_run
+from dreamhub.sql.connections import Pool
+from dreamhub.sql.ingest import NewRun, RunAttempt, RunStart, mark_collected, start_run
 from dreamhub.sql.pool import PoolOptions, open_pool
-from dreamhub.sql.runs import fetch_run
+from dreamhub.sql.work_items import NewItem, enqueue
 from dreamhub.telemetry.logs import configure_logging
 from dreamhub_worker.context import Stop, Toolbox
 from dreamhub_worker.extractor import Extractor
-from dreamhub_worker.failures import EXIT_DONE, EXIT_PERMANENT, EXIT_TRANSIENT, HOPELESS, as_ours, exit_code
-from dreamhub_worker.job import Run
+from dreamhub_worker.failures import EXIT_DONE, EXIT_PERMANENT, HOPELESS, as_ours, exit_code
+from dreamhub_worker.job import Ingestion, Sign
 from dreamhub_worker.meter import Meter
+from dreamhub_worker.patience import Patience
 from dreamhub_worker.preparation import Preparation
 from dreamhub_worker.reporter import Reporter
+from dreamhub_worker.run import Run, alongside
 from dreamhub_worker.settings import WorkerSettings
+from dreamhub_worker.work_queue import Ledger, SharedQueue, WorkQueue
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from dreamhub.secret_files import SecretSource
+    from dreamhub.storage.work_stream import WorkStream
+    from dreamhub_worker.intake import RunIntake
+    from dreamhub_worker.links import Links
+
+POOL_SIZE = 3
+"""Connections: for the documents, for the source, for the reports."""
 
 log = structlog.get_logger()
 
@@ -53,11 +71,19 @@ async def work(preparation: Preparation, started: float) -> int:
 async def _work(preparation: Preparation, started: float) -> int:
     settings = await asyncio.wrap_future(preparation.settings)
     stop = Stop()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.event.set)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.event.set)
+    loop.add_signal_handler(signal.SIGHUP, log.info, "secrets_are_read_at_each_use")
     async with open_toolbox(settings, preparation.embedder, stop) as tools:
         gc.freeze()
         gc.enable()
-        log.info("ready", job=settings.job.job, uid=settings.job.uid, seconds=round(time.monotonic() - started, 3))
+        log.info(
+            "ready",
+            job=settings.job.job,
+            uid=settings.job.uid,
+            worker=settings.worker,
+            seconds=round(time.monotonic() - started, 3),
+        )
         return await _run(settings, tools)
 
 
@@ -65,8 +91,7 @@ async def _work(preparation: Preparation, started: float) -> int:
 async def open_toolbox(settings: WorkerSettings, opening: Future[Embedder], stop: Stop) -> AsyncIterator[Toolbox]:
     """Database, model and extraction process, opened side by side: each waits for something else."""
     async with contextlib.AsyncExitStack() as stack:
-        options = PoolOptions(maximum=3, application="dreamhub-worker")
-        pool = await open_pool(settings.database_url, options)
+        pool = await _open_pool(settings, stop)
         stack.push_async_callback(pool.close)
         originals = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=settings.work_dir)))
         extractor = await stack.enter_async_context(Extractor(folder=originals))
@@ -85,57 +110,103 @@ async def open_toolbox(settings: WorkerSettings, opening: Future[Embedder], stop
         )
 
 
+async def _open_pool(settings: WorkerSettings, stop: Stop) -> Pool:
+    """Waits for a database that is away."""
+    patience = Patience(stop, settings.patience_seconds)
+    options = PoolOptions(maximum=POOL_SIZE, application="dreamhub-worker")
+    while True:
+        try:
+            return await open_pool(settings.database_url, options)
+        except UnavailableError as error:
+            await patience.wait(error)
+
+
 async def _run(settings: WorkerSettings, tools: Toolbox) -> int:
-    run = await _begin(settings, tools)
     job = settings.job
-    reporter = Reporter(tools.pool, settings.redis_url, job.tenant, job.uid, run.attempt, run.meter)
-    try:
-        return await _finish(run, reporter)
-    finally:
-        await reporter.close()
+    start = await _begin(settings, tools)
+    if start.finished:
+        log.info("run_was_finished")
+        return EXIT_DONE
+    meter = Meter(clock=time.monotonic, earlier=start.report)
+    async with contextlib.AsyncExitStack() as stack:
+        reporter = Reporter(tools.pool, settings.redis_url, job.tenant, start.run, meter)
+        stack.push_async_callback(reporter.close)
+        queue = _open_queue(settings, tools, start.run, stack)
+        run = Run(
+            ingestion=Ingestion(job, settings.holder, start.run, tools, meter, _open_links(job)),
+            queue=queue,
+            tools=tools,
+            patience=Patience(tools.stop, settings.patience_seconds),
+        )
+        if job.source is not None and settings.worker == 0 and not start.collected:
+            collect: Callable[[Toolbox, JobInput, RunIntake], Awaitable[object]]
+            collect = resolve_name("dreamhub_worker.collect:collect")
+            run.collector = partial(collect, tools, job, run.intake)
+        return await _execute(run, reporter)
 
 
-async def _begin(settings: WorkerSettings, tools: Toolbox) -> Run:
+def _open_queue(
+    settings: WorkerSettings, tools: Toolbox, run: RunAttempt, stack: contextlib.AsyncExitStack
+) -> WorkQueue:
+    """A single worker needs no stream, and so no Redis client, which takes a third of a second to import."""
     job = settings.job
-    total = len(job.documents) + len(job.texts)
-    async with tools.connection() as conn:
-        before = await fetch_run(conn, job.uid)
-        attempt = await start_run(conn, NewRun(job.uid, job.job, job.build.name, settings.holder, total))
-        finished = await fetch_finished_documents(conn, job.uid)
-    earlier = before.progress if before is not None else Progress()
-    meter = Meter(total=total, clock=time.monotonic, earlier=earlier)
-    return Run(job, settings.holder, attempt, tools, meter, finished)
+    known = len(job.documents) + len(job.texts)
+    ledger = Ledger(tools.connection, job.uid, after=known * settings.worker // job.parallelism)
+    if job.parallelism == 1:
+        return ledger
+    connect: Callable[[SecretSource], Redis] = resolve_name("dreamhub.storage.redis_login:open_redis")
+    redis = connect(settings.redis_url)
+    stack.push_async_callback(redis.aclose)
+    stream: type[WorkStream] = resolve_name("dreamhub.storage.work_stream:WorkStream")
+    return SharedQueue(stream(redis, job.tenant, job.uid), ledger, run, job.parallelism)
 
 
-async def _finish(run: Run, reporter: Reporter) -> int:
-    """Execute while reporting, then write the last word, unless the run goes on in another attempt."""
+def _open_links(job: JobInput) -> Sign | None:
+    """How to get at documents whose URL the job does not hold."""
+    if job.links is None:
+        return None
+    links: Links = resolve_name("dreamhub_worker.links:Links")(job.links)
+
+    async def sign(version: str) -> str:
+        url = (await links.sign_get([version])).get(version)
+        if url is None:
+            raise NotFoundError("the document's original is gone: it was deleted", code="DocumentDeleted")
+        return url
+
+    return sign
+
+
+async def _begin(settings: WorkerSettings, tools: Toolbox) -> RunStart:
+    """Join the run. What is known of its documents from the start is enqueued together with it."""
+    job = settings.job
+    items = [NewItem(item.version_id, item.document_id) for item in job.documents]
+    items += [NewItem(item.version_id, item.version_id, len(item.text.encode())) for item in job.texts]
+    new = NewRun(job.uid, job.job, job.build.name, settings.holder, len(items), settings.worker)
+    patience = Patience(tools.stop, settings.patience_seconds)
+    while True:
+        try:
+            async with tools.connection() as conn, conn.transaction():
+                start = await start_run(conn, new)
+                if not start.finished:
+                    await enqueue(conn, job.uid, items)
+                    if job.source is None:
+                        await mark_collected(conn, job.uid)
+                return start
+        except UnavailableError as error:
+            await patience.wait(error)
+
+
+async def _execute(run: Run, reporter: Reporter) -> int:
+    """Work while reporting, then tell the last word."""
     code = EXIT_DONE
     try:
-        await _while_reporting(run, reporter)
+        progress = await alongside(run.execute(), reporter.keep_reporting())
     except DreamHubError as error:
-        if error.code not in HOPELESS:
-            with contextlib.suppress(DreamHubError):  # the error that ended the run matters more
-                await reporter.report()
+        if error.code not in HOPELESS or run.ended is None:
+            with contextlib.suppress(DreamHubError):  # the error that ended this worker matters more
+                await reporter.save_last()
             raise
-        code = EXIT_PERMANENT
-    if run.postponed:
-        await reporter.report()
-        return EXIT_TRANSIENT
-    progress = run.meter.snapshot("Failed" if run.meter.failed else "Succeeded")
-    await reporter.finish(progress)
+        code, progress = EXIT_PERMANENT, run.ended
+    await reporter.announce(progress)
     log.info("run_finished", state=progress.state, chunks=progress.chunks, rate=progress.chunks_per_second)
     return code
-
-
-async def _while_reporting(run: Run, reporter: Reporter) -> None:
-    """Raises the run's error, or the reporter's, which ends the run: unfenced or unseen work is worth nothing."""
-    executing, reporting = asyncio.ensure_future(run.execute()), asyncio.ensure_future(reporter.run())
-    try:
-        await asyncio.wait({executing, reporting}, return_when=asyncio.FIRST_COMPLETED)
-        if reporting.done():
-            reporting.result()
-        await executing
-    finally:
-        for task in (executing, reporting):
-            task.cancel()
-        await asyncio.gather(executing, reporting, return_exceptions=True)

@@ -20,6 +20,7 @@ from dreamhub_worker.scan import DEFAULT_LIMIT, Scanner, parse_scanner
 DEFAULT_JOB_DIR = "/var/run/dreamhub/job"
 DEFAULT_CREDENTIALS_DIR = "/var/run/dreamhub/credentials"
 DEFAULT_SIZE_LIMIT = 100 * 2**20
+DEFAULT_PATIENCE_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class WorkerSettings:
     """Largest original that is read, in bytes."""
     scanner: Scanner | None
     """Where documents are looked through for malware before they are read; None: nowhere."""
+    worker: int
+    """Completion index of the pod among those of its Job."""
+    patience_seconds: int
+    """How long an outage may last before the pod gives up."""
     holder: str
     """Pod name, for people who read the tables."""
     work_dir: Path
@@ -53,6 +58,8 @@ def read_settings(environment: Mapping[str, str]) -> WorkerSettings:
         keys=_find_keys(credentials / "keys.json"),
         size_limit=_read_number(environment, "DREAMHUB_UPLOAD_LIMIT_BYTES", DEFAULT_SIZE_LIMIT),
         scanner=_find_scanner(environment),
+        worker=_read_number(environment, "JOB_COMPLETION_INDEX", 0, least=0),
+        patience_seconds=_read_number(environment, "DREAMHUB_PATIENCE_SECONDS", DEFAULT_PATIENCE_SECONDS),
         holder=environment.get("DREAMHUB_POD_NAME") or environment.get("HOSTNAME", "unknown"),
         work_dir=Path(tempfile.gettempdir()),
         log_level=environment.get("DREAMHUB_LOG_LEVEL", "INFO"),
@@ -93,8 +100,8 @@ def _find_scanner(environment: Mapping[str, str]) -> Scanner | None:
     return parse_scanner(address, limit) if address else None
 
 
-def _read_number(environment: Mapping[str, str], name: str, default: int) -> int:
+def _read_number(environment: Mapping[str, str], name: str, default: int, *, least: int = 1) -> int:
     value = environment.get(name, str(default))
-    if not value.isdigit() or int(value) == 0:
-        raise InvalidInputError(f"{name} is {value!r}; it must be a whole number above 0")
+    if not value.isdigit() or int(value) < least:
+        raise InvalidInputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
     return int(value)

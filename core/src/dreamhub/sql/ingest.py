@@ -1,15 +1,18 @@
-"""What a worker writes: runs here, claims and chunks in `dreamhub.sql.landing`. Its login is the tenant.
+"""What a worker writes: runs here, items in `work_items`, claims and chunks in `landing`. Its login is the tenant.
 
-A run is one IngestJob; each start of it takes the next attempt, and an attempt that was overtaken gets FencedError.
+A run is one IngestJob, worked on by as many workers as its Job has indexes. Each start of an index takes its next
+attempt, and an attempt that was overtaken gets FencedError `Overtaken`.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-from dreamhub.domain.progress import DocumentCounts, DocumentError, Progress
-from dreamhub.errors import FencedError
+from dreamhub.domain.progress import DocumentCounts, DocumentError, Progress, RunState
+from dreamhub.domain.run_totals import MAX_ERRORS, RunTotals, WorkerReport, WorkerShare, sum_up
+from dreamhub.errors import BugError
 from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.landing import (
+    LEASE_SECONDS,
     Chunk,
     Claim,
     ClaimedVersion,
@@ -20,6 +23,7 @@ from dreamhub.sql.landing import (
     claim_version,
     ensure_generation,
     fail_version,
+    overtaken,
     release_version,
     seal_chunks,
     store_batch,
@@ -32,27 +36,37 @@ __all__ = [
     "ClaimedVersion",
     "EmbeddingSpace",
     "NewRun",
+    "OpenWork",
     "RunAttempt",
     "RunDocument",
     "RunOutcome",
+    "RunStart",
     "SealedBatch",
     "activate_version",
     "claim_version",
+    "count_open",
+    "count_refill",
     "ensure_generation",
     "fail_version",
     "fetch_finished_documents",
     "finish_run",
+    "mark_collected",
+    "overtaken",
     "read_run_document",
-    "record_run_document",
     "release_version",
-    "save_progress",
+    "save_report",
     "seal_chunks",
     "start_run",
     "store_batch",
+    "sum_up_run",
     "touch_run",
 ]
 
 _SQL = load_queries("ingest")
+_ITEMS = load_queries("work_items")
+
+SUMMARY_SECONDS = 1.0
+"""A run's progress is summed up at most so often, whatever the number of its workers."""
 
 RunOutcome = Literal["Done", "Skipped", "Failed"]
 
@@ -65,7 +79,29 @@ class NewRun:
     build: str
     holder: str
     """Pod name: for people who read the table, never for a decision."""
-    documents_total: int
+    documents_total: int = 0
+    worker: int = 0
+    """Completion index of the pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """What a worker finds."""
+
+    run: RunAttempt
+    report: WorkerReport
+    """The last one of this index."""
+    collected: bool
+    finished: bool
+    """The run has ended: there is nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWork:
+    items: int
+    """By the counters, which do not see an item that is being added."""
+    collected: bool
+    finished: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,77 +117,102 @@ class RunDocument:
     error: DocumentError | None = None
 
 
-async def start_run(conn: Connection, run: NewRun) -> int:
-    """Begin or take over a run; returns its attempt (1, 2, ...), which fences all later writes of this run."""
-    progress = Progress(documents=DocumentCounts(total=run.documents_total))
-    attempt: int = await conn.fetchval(
-        _SQL["start_run"], run.uid, run.job, run.holder, run.build, progress.model_dump_json(by_alias=True)
-    )
-    return attempt
-
-
-async def record_run_document(conn: Connection, uid: str, attempt: int, document: RunDocument) -> None:
-    """Record how a document ended; a repeated call replaces the row. Raises FencedError."""
-    error = document.error
+async def start_run(conn: Connection, new: NewRun) -> RunStart:
+    """Begin a run, join it, or take over from an earlier attempt of this worker, whose writes fail from now on."""
+    first = Progress(documents=DocumentCounts(total=new.documents_total)).model_dump_json(by_alias=True)
     async with conn.transaction():
-        if await conn.fetchval(_SQL["lock_run"], uid, attempt) is None:
-            raise _overtaken(uid, attempt)
-        await conn.execute(
-            _SQL["record_run_document"],
-            uid,
-            document.document_id,
-            document.version_id,
-            document.outcome,
-            document.chunks,
-            document.pages,
-            document.tokens,
-            error.error_class if error else None,
-            error.reason if error else None,
-            error.message if error else None,
-        )
+        run = await conn.fetchrow(_SQL["open_run"], new.uid, new.job, new.holder, new.build, first, new.worker)
+        worker = await conn.fetchrow(_SQL["open_worker"], new.uid, new.worker, new.holder)
+    if run is None or worker is None:
+        raise BugError(f"run {new.uid} could not be opened")
+    return RunStart(
+        run=RunAttempt(new.uid, worker["attempt"], new.worker),
+        report=WorkerReport.model_validate_json(worker["report"]),
+        collected=run["collected"],
+        finished=run["finished"],
+    )
 
 
-async def touch_run(conn: Connection, uid: str, attempt: int) -> None:
+async def mark_collected(conn: Connection, uid: str) -> None:
+    """No item comes to the run any more: it ends when none is open."""
+    await conn.execute(_SQL["mark_collected"], uid)
+
+
+async def count_open(conn: Connection, uid: str) -> OpenWork:
+    """What is left to do, as the run's workers see it while they have nothing in hand. A run that is gone is over."""
+    row = await conn.fetchrow(_SQL["fetch_open_count"], uid)
+    return (
+        OpenWork(row["open"], row["collected"], row["finished"]) if row else OpenWork(0, collected=True, finished=True)
+    )
+
+
+async def count_refill(conn: Connection, uid: str) -> None:
+    await conn.execute(_SQL["count_refill"], uid)
+
+
+async def touch_run(conn: Connection, run: RunAttempt) -> None:
     """Show that this attempt lives, so that its claims hold. Raises FencedError when a later attempt runs."""
-    if await conn.fetchval(_SQL["touch_run"], uid, attempt) is None:
-        raise _overtaken(uid, attempt)
+    if await conn.fetchval(_SQL["touch_worker"], run.uid, run.worker, run.attempt) is None:
+        raise overtaken(run)
 
 
-async def save_progress(conn: Connection, uid: str, attempt: int, progress: Progress) -> None:
-    """Keep the last snapshot. Raises FencedError when a later attempt runs."""
-    await _write_progress(conn, uid, attempt, progress)
+async def save_report(conn: Connection, run: RunAttempt, report: WorkerReport) -> None:
+    """Keep what this worker is at; a heartbeat as well. Raises FencedError when a later attempt runs."""
+    document = report.model_dump_json(by_alias=True, exclude_defaults=True)
+    if await conn.fetchval(_SQL["save_report"], run.uid, run.worker, run.attempt, document) is None:
+        raise overtaken(run)
 
 
-async def finish_run(conn: Connection, uid: str, attempt: int, progress: Progress) -> None:
-    """Keep the final snapshot (`state` is Succeeded or Failed). Raises FencedError."""
-    await _write_progress(conn, uid, attempt, progress)
+async def sum_up_run(conn: Connection, uid: str, *, at_least_seconds: float = SUMMARY_SECONDS) -> Progress | None:
+    """The run's next snapshot, stored; None when another worker has just made one, or the run is over."""
+    async with conn.transaction():
+        row = await conn.fetchrow(_SQL["lock_for_summary"], uid, at_least_seconds)
+        if row is None:
+            return None
+        progress = await _sum_up(conn, uid, row)
+        await conn.execute(_SQL["save_progress"], uid, progress.model_dump_json(by_alias=True), False)
+    return progress
 
 
-async def _write_progress(conn: Connection, uid: str, attempt: int, progress: Progress) -> None:
-    finished = progress.state != "Running"
-    document = progress.model_dump_json(by_alias=True)
-    if await conn.fetchval(_SQL["save_progress"], uid, attempt, document, finished) is None:
-        raise _overtaken(uid, attempt)
+async def finish_run(conn: Connection, uid: str) -> Progress | None:
+    """End the run if nothing is left to do; returns its last snapshot, or None while something is.
+
+    Succeeded when no document failed. A run that another worker has ended gives the snapshot that this one stored.
+    """
+    async with conn.transaction():
+        row = await conn.fetchrow(_SQL["lock_for_finish"], uid)
+        if row is None:
+            return None
+        if row["finished"]:
+            return Progress.model_validate_json(row["progress"])
+        if not row["collected"] or await conn.fetchval(_ITEMS["has_open_items"], uid):
+            return None
+        progress = await _sum_up(conn, uid, row, final=True)
+        await conn.execute(_SQL["save_progress"], uid, progress.model_dump_json(by_alias=True), True)
+    return progress
 
 
-def _overtaken(uid: str, attempt: int) -> FencedError:
-    return FencedError(f"attempt {attempt} of run {uid} was overtaken by a later one")
+async def _sum_up(conn: Connection, uid: str, row: Record, *, final: bool = False) -> Progress:
+    workers = [_read_share(found) for found in await conn.fetch(_SQL["fetch_workers"], uid, LEASE_SECONDS)]
+    errors = [_read_error(found) for found in await conn.fetch(_ITEMS["fetch_errors"], uid, MAX_ERRORS)]
+    totals = RunTotals(row["total"], row["weight"], row["collected"])
+    failed = any(worker.failed for worker in workers)
+    state: RunState = ("Failed" if failed else "Succeeded") if final else "Running"
+    before = Progress.model_validate_json(row["progress"])
+    return sum_up(totals, workers, before, errors, state)
+
+
+def _read_share(row: Record) -> WorkerShare:
+    counts = {name: row[name] for name in ("done", "skipped", "failed", "chunks", "pages", "weight", "alive")}
+    return WorkerShare(**counts, report=WorkerReport.model_validate_json(row["report"]))
 
 
 async def fetch_finished_documents(conn: Connection, uid: str) -> tuple[RunDocument, ...]:
-    """What earlier attempts of this run have finished (so that counts go on, never back)."""
+    """How the documents that this run is through with have ended."""
     return tuple(read_run_document(row) for row in await conn.fetch(_SQL["fetch_finished_documents"], uid))
 
 
 def read_run_document(row: Record) -> RunDocument:
-    error = None
-    if row["error_class"] is not None:
-        error = DocumentError(
-            document=row["document_id"],
-            error_class=row["error_class"],
-            reason=row["error_reason"],
-            message=row["error_message"],
-        )
     return RunDocument(
         document_id=row["document_id"],
         version_id=row["version_id"],
@@ -159,5 +220,14 @@ def read_run_document(row: Record) -> RunDocument:
         chunks=row["chunks"],
         pages=row["pages"],
         tokens=row["tokens"],
-        error=error,
+        error=_read_error(row) if row["error_class"] is not None else None,
+    )
+
+
+def _read_error(row: Record) -> DocumentError:
+    return DocumentError(
+        document=row["document_id"],
+        error_class=row["error_class"],
+        reason=row["error_reason"],
+        message=row["error_message"],
     )

@@ -1,9 +1,9 @@
 """Claims of document versions, and the batches of chunks that a claim allows to write. The login is the tenant.
 
-Two processes may work on one version. Of one run, the later attempt takes over (Kubernetes can start a pod twice): each
-claim takes a higher fence, and every later write checks it in the same transaction, so the older process gets
-FencedError and writes nothing more. Of two runs, the later claim waits while the earlier one lives, which its run shows
-by its heartbeat: to take over would only make the two steal from each other in turn.
+Two processes may work on one version. Of one worker of a run, the later attempt takes over (Kubernetes can start a pod
+twice): each claim takes a higher fence, and every later write checks it in the same transaction, so the older process
+gets FencedError and writes nothing more. Of two workers, the later claim waits while the earlier one lives, which it
+shows by its heartbeat: to take over would only make the two steal from each other in turn.
 """
 
 import os
@@ -71,10 +71,12 @@ class EmbeddingSpace:
 
 @dataclass(frozen=True, slots=True)
 class RunAttempt:
-    """Which start of which IngestJob."""
+    """Which start of which worker of which IngestJob."""
 
     uid: str
     attempt: int
+    worker: int = 0
+    """Completion index of the pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,8 @@ async def claim_version(conn: Connection, keys: DataKeys, claim: Claim) -> Claim
     """Take over a version. Resumes a landing of the same build and generation, else starts a new one.
 
     Raises NotFoundError when the document was deleted, ConflictError `Superseded` when a newer version is active,
-    UnavailableError `DocumentHeld` while another run works on it, FencedError when a later attempt of this run began.
+    UnavailableError `DocumentHeld` while another worker is at it, of this run or another one, FencedError `Overtaken`
+    when a later attempt of this worker began.
     """
     async with conn.transaction():
         await _check_attempt(conn, claim.run)
@@ -180,17 +183,27 @@ async def claim_version(conn: Connection, keys: DataKeys, claim: Claim) -> Claim
 
 
 async def _check_attempt(conn: Connection, run: RunAttempt | None) -> None:
-    """Locks the run, so that no later attempt begins before this claim is committed."""
-    if run is not None and await conn.fetchval(_INGEST["lock_run"], run.uid, run.attempt) is None:
-        raise FencedError(f"attempt {run.attempt} of run {run.uid} was overtaken by a later one")
+    """Locks the worker, so that no later attempt begins before this claim is committed."""
+    if run is not None and await conn.fetchval(_INGEST["lock_worker"], run.uid, run.worker, run.attempt) is None:
+        raise overtaken(run)
+
+
+def overtaken(run: RunAttempt) -> FencedError:
+    return FencedError(
+        f"attempt {run.attempt} of worker {run.worker} of run {run.uid} was overtaken by a later one", code="Overtaken"
+    )
 
 
 async def _refuse_held(conn: Connection, row: Record, claim: Claim) -> None:
-    holder = row["holder_run"]
-    if claim.run is None or row["landing"] is None or holder in {None, claim.run.uid}:
+    holder, worker = row["holder_run"], row["holder_worker"] or 0
+    if claim.run is None or row["landing"] is None or holder is None or (holder, worker) == _identify(claim.run):
         return
-    if await conn.fetchval(_SQL["is_attempt_alive"], holder, row["holder_attempt"], LEASE_SECONDS):
-        raise UnavailableError("another ingest job is working on this document; it is waited for", code="DocumentHeld")
+    if await conn.fetchval(_SQL["is_attempt_alive"], holder, worker, row["holder_attempt"], LEASE_SECONDS):
+        raise UnavailableError("another worker is at this document; it is waited for", code="DocumentHeld")
+
+
+def _identify(run: RunAttempt) -> tuple[str, int]:
+    return run.uid, run.worker
 
 
 async def release_version(conn: Connection, claimed: ClaimedVersion) -> None:
@@ -211,7 +224,7 @@ async def _take(conn: Connection, row: Record, claim: Claim) -> _Landing:
     else:
         landing, stored = ids.uuid7(time.time_ns() // 1_000_000, os.urandom(10)), 0
         await conn.execute(_DOCUMENTS["delete_chunks"], [row["landing"]] if row["landing"] is not None else [])
-    run = (claim.run.uid, claim.run.attempt) if claim.run is not None else (None, None)
+    run = (claim.run.uid, claim.run.attempt, claim.run.worker) if claim.run is not None else (None, None, None)
     fence = await conn.fetchval(
         _SQL["take_version"], claim.version_id, claim.holder, landing, claim.build, claim.generation, stored, *run
     )

@@ -1,31 +1,74 @@
--- name: start_run
+-- name: open_run
 INSERT INTO ingest_runs (uid, job, holder, worker_build, progress) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (uid, tenant_id) DO UPDATE
-SET attempt = ingest_runs.attempt + 1, holder = excluded.holder, worker_build = excluded.worker_build,
-    updated_at = now(), finished_at = NULL
+SET attempt = ingest_runs.attempt + ($6 = 0)::integer, holder = excluded.holder, worker_build = excluded.worker_build,
+    updated_at = now()
+RETURNING total, collected_at IS NOT NULL AS collected, finished_at IS NOT NULL AS finished
+
+-- name: open_worker
+INSERT INTO run_workers (uid, worker, holder) VALUES ($1, $2, $3)
+ON CONFLICT (uid, worker, tenant_id) DO UPDATE
+SET attempt = run_workers.attempt + 1, holder = excluded.holder, updated_at = now()
+RETURNING attempt, report
+
+-- name: add_to_run
+UPDATE ingest_runs SET total = total + $2, weight = weight + $3 WHERE uid = $1
+
+-- name: lock_run
+SELECT total FROM ingest_runs WHERE uid = $1 FOR NO KEY UPDATE
+
+-- name: mark_collected
+UPDATE ingest_runs SET collected_at = coalesce(collected_at, now()) WHERE uid = $1
+
+-- name: lock_worker
+SELECT attempt FROM run_workers WHERE uid = $1 AND worker = $2 AND attempt = $3 FOR SHARE
+
+-- name: save_report
+UPDATE run_workers SET report = $4, updated_at = now()
+WHERE uid = $1 AND worker = $2 AND attempt = $3
 RETURNING attempt
+
+-- name: touch_worker
+UPDATE run_workers SET updated_at = now()
+WHERE uid = $1 AND worker = $2 AND attempt = $3
+RETURNING attempt
+
+-- name: lock_for_summary
+-- One worker a second sums up; the others pass by.
+SELECT progress, total, weight, collected_at IS NOT NULL AS collected FROM ingest_runs
+WHERE uid = $1 AND finished_at IS NULL
+    AND (reported_at IS NULL OR reported_at <= clock_timestamp() - make_interval(secs => $2))
+FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: lock_for_finish
+SELECT progress, total, weight, collected_at IS NOT NULL AS collected, finished_at IS NOT NULL AS finished
+FROM ingest_runs
+WHERE uid = $1
+FOR NO KEY UPDATE
+
+-- name: fetch_workers
+SELECT done, skipped, failed, chunks, pages, weight, report,
+    updated_at > now() - make_interval(secs => $2) AS alive
+FROM run_workers
+WHERE uid = $1
+ORDER BY worker
 
 -- name: save_progress
 UPDATE ingest_runs
-SET progress = $3, updated_at = now(), finished_at = CASE WHEN $4 THEN now() END
-WHERE uid = $1 AND attempt = $2
-RETURNING attempt
+SET progress = $2, updated_at = now(), reported_at = clock_timestamp(), finished_at = CASE WHEN $3 THEN now() END
+WHERE uid = $1
 
--- name: touch_run
-UPDATE ingest_runs SET updated_at = now() WHERE uid = $1 AND attempt = $2 RETURNING attempt
+-- name: fetch_open_count
+-- None open is known from the counters without looking at the items; it is looked at before a run ends.
+SELECT r.total - coalesce(sum(w.done + w.failed), 0)::bigint AS open, r.collected_at IS NOT NULL AS collected,
+    r.finished_at IS NOT NULL AS finished
+FROM ingest_runs r
+LEFT JOIN run_workers w ON w.uid = r.uid
+WHERE r.uid = $1
+GROUP BY r.total, r.collected_at, r.finished_at
 
--- name: lock_run
-SELECT attempt FROM ingest_runs WHERE uid = $1 AND attempt = $2 FOR SHARE
-
--- name: record_run_document
-INSERT INTO ingest_run_documents (
-    uid, document_id, version_id, outcome, chunks, pages, tokens, error_class, error_reason, error_message
-)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-ON CONFLICT (uid, document_id, tenant_id) DO UPDATE
-SET version_id = excluded.version_id, outcome = excluded.outcome, chunks = excluded.chunks, pages = excluded.pages,
-    tokens = excluded.tokens, error_class = excluded.error_class, error_reason = excluded.error_reason,
-    error_message = excluded.error_message, finished_at = now()
+-- name: count_refill
+UPDATE ingest_runs SET refills = refills + 1 WHERE uid = $1
 
 -- name: fetch_finished_documents
 SELECT document_id, version_id, outcome, chunks, pages, tokens, error_class, error_reason, error_message

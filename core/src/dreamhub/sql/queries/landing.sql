@@ -1,7 +1,8 @@
 -- name: lock_version
 SELECT
     v.id, v.document_id, v.number, v.media_type, v.state, v.size_bytes, v.generation, v.landing, v.landing_build,
-    v.landing_generation, v.chunks_stored, v.holder_run, v.holder_attempt, d.meta_ct, a.number AS active_number
+    v.landing_generation, v.chunks_stored, v.holder_run, v.holder_attempt, v.holder_worker,
+    d.meta_ct, a.number AS active_number
 FROM document_versions v
 JOIN documents d ON d.id = v.document_id
 LEFT JOIN document_versions a ON a.id = d.active_version
@@ -9,23 +10,27 @@ WHERE v.id = $1
 FOR UPDATE OF v
 
 -- name: is_attempt_alive
--- A run that is over, was overtaken, or has not been heard of for a while holds nothing.
+-- A worker that was overtaken, has not been heard of for a while, or whose run is over holds nothing. Runs of earlier
+-- builds have no workers' rows.
 SELECT EXISTS (
-    SELECT FROM ingest_runs
-    WHERE uid = $1 AND attempt = $2 AND finished_at IS NULL AND updated_at > now() - make_interval(secs => $3)
+    SELECT FROM ingest_runs r
+    LEFT JOIN run_workers w ON w.uid = r.uid AND w.worker = $2
+    WHERE r.uid = $1 AND r.finished_at IS NULL AND coalesce(w.attempt, r.attempt) = $3
+        AND coalesce(w.updated_at, r.updated_at) > now() - make_interval(secs => $4)
 )
 
 -- name: take_version
 UPDATE document_versions
 SET fence = fence + 1, holder = $2, landing = $3, landing_build = $4, landing_generation = $5, chunks_stored = $6,
-    holder_run = $7, holder_attempt = $8,
+    holder_run = $7, holder_attempt = $8, holder_worker = $9,
     state = CASE state WHEN 'active' THEN 'active' ELSE 'landing' END,
     error_class = NULL, error_reason = NULL, error_message = NULL
 WHERE id = $1
 RETURNING fence
 
 -- name: release_version
-UPDATE document_versions SET holder_run = NULL, holder_attempt = NULL WHERE id = $1 AND fence = $2
+UPDATE document_versions SET holder_run = NULL, holder_attempt = NULL, holder_worker = NULL
+WHERE id = $1 AND fence = $2
 
 -- name: advance_checkpoint
 -- Takes the row lock that holds off other claims, deletions and activations until the batch is committed.

@@ -1,0 +1,119 @@
+"""A run's progress as the sum of its workers': what each has settled, and what each is at. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from dreamhub.domain.progress import DocumentCounts, DocumentError, Progress, RunState, Stage, Timing
+
+ITEM_WEIGHT = 1_000
+"""What a document weighs beside its tokens: to fetch, claim and show it takes about as long as to embed so many."""
+
+BYTES_PER_TOKEN = 4
+"""Where nobody has estimated the tokens of a document."""
+
+MAX_ERRORS = 10
+_ETA_FROM = 0.01
+"""Share of the work after which a rate says something."""
+
+
+class WorkerReport(BaseModel):
+    """What one worker is at. Times and tokens are those of all its attempts, rates those of the last."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    stage: Stage | None = None
+    """None while it has nothing in hand."""
+    current_weight: float = 0
+    """How much of the document in hand is done, in its weight."""
+    current_chunks: int = 0
+    """Stored of the document in hand."""
+    tokens: int = 0
+    chunks_per_second: float = 0
+    weight_per_second: float = 0
+    timing: Timing = Timing()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerShare:
+    """One worker of a run: its counters, exact, and its last report."""
+
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    chunks: int = 0
+    pages: int = 0
+    weight: int = 0
+    report: WorkerReport = field(default_factory=WorkerReport)
+    alive: bool = True
+    """Whether it was heard of lately. What a dead one had in hand another will count."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunTotals:
+    """What a run has to do, as far as that is known."""
+
+    total: int
+    weight: int
+    collected: bool
+    """Whether nothing comes to it any more."""
+
+
+def sum_up(
+    run: RunTotals,
+    workers: Sequence[WorkerShare],
+    before: Progress,
+    errors: Sequence[DocumentError] = (),
+    state: RunState = "Running",
+) -> Progress:
+    """The next snapshot after `before`. Its percent is never below that one's, and 100 only at the end."""
+    final = state != "Running"
+    alive = [worker.report for worker in workers if worker.alive]
+    settled = sum(worker.weight for worker in workers)
+    share = _share(run.weight, settled + sum(report.current_weight for report in alive))
+    stages = [report.stage for report in alive if report.stage is not None]
+    return Progress(
+        state=state,
+        stage="Finished" if final else (stages[0] if stages else before.stage),
+        documents=DocumentCounts(
+            total=run.total,
+            done=sum(worker.done for worker in workers),
+            skipped=sum(worker.skipped for worker in workers),
+            failed=sum(worker.failed for worker in workers),
+        ),
+        pages=sum(worker.pages for worker in workers),
+        chunks=sum(worker.chunks for worker in workers) + sum(report.current_chunks for report in alive),
+        tokens=sum(worker.report.tokens for worker in workers),
+        percent=max(before.percent, 100 if final else min(99, int(share * 100))),
+        chunks_per_second=round(sum(report.chunks_per_second for report in alive), 1),
+        eta_seconds=0 if final else _eta(run, share, alive),
+        timing=_add_up(workers),
+        errors=tuple(errors[:MAX_ERRORS]),
+    )
+
+
+def _share(whole: float, part: float) -> float:
+    return min(1.0, part / whole) if whole > 0 else 0.0
+
+
+def _eta(run: RunTotals, share: float, alive: Sequence[WorkerReport]) -> int | None:
+    """None while nothing can be said: what is left is unknown, or too little was done for a rate."""
+    rate = sum(report.weight_per_second for report in alive)
+    if not run.collected or share < _ETA_FROM or rate <= 0:
+        return None
+    return round((1 - share) * run.weight / rate)
+
+
+def _add_up(workers: Sequence[WorkerShare]) -> Timing:
+    timings = [worker.report.timing for worker in workers]
+    return Timing(
+        parse_seconds=round(sum(timing.parse_seconds for timing in timings), 3),
+        embed_seconds=round(sum(timing.embed_seconds for timing in timings), 3),
+        embed_wait_seconds=round(sum(timing.embed_wait_seconds for timing in timings), 3),
+        store_seconds=round(sum(timing.store_seconds for timing in timings), 3),
+        embed_p95_seconds=max(
+            (worker.report.timing.embed_p95_seconds for worker in workers if worker.alive), default=0
+        ),
+    )

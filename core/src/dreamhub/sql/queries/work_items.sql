@@ -1,0 +1,101 @@
+-- name: enqueue
+-- Sizes of versions that exist are read here: whoever enqueues need not know them. The run's row is locked.
+INSERT INTO work_items (uid, version_id, document_id, size, weight, position)
+SELECT $1, n.version_id, n.document_id, size.bytes, $6 + coalesce(n.tokens, size.bytes / $7),
+    $8::bigint + row_number() OVER (ORDER BY n.place)
+FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[]) WITH ORDINALITY
+    AS n (version_id, document_id, size, tokens, place)
+LEFT JOIN document_versions v ON v.id = n.version_id
+CROSS JOIN LATERAL (SELECT coalesce(v.size_bytes, n.size) AS bytes) AS size
+WHERE NOT EXISTS (SELECT FROM work_items i WHERE i.uid = $1 AND i.version_id = n.version_id)
+RETURNING weight
+
+-- name: begin_item
+-- A worker that is still at it ($4) does not count as another one that was lost over it.
+UPDATE work_items
+SET deliveries = CASE WHEN $4 THEN greatest(deliveries, 1) WHEN $3 > stored THEN 1 ELSE deliveries + 1 END, stored = $3
+WHERE uid = $1 AND version_id = $2 AND state = 'Queued'
+RETURNING deliveries, weight
+
+-- name: return_item
+UPDATE work_items SET deliveries = greatest(deliveries - 1, 0)
+WHERE uid = $1 AND version_id = $2 AND state = 'Queued'
+
+-- name: count_attempt
+UPDATE work_items SET attempts = attempts + 1, error_class = $3, error_reason = $4, error_message = $5
+WHERE uid = $1 AND version_id = $2 AND state = 'Queued'
+RETURNING attempts
+
+-- name: settle_item
+-- Of two that settle one item, the later finds it settled (`open` is false); an overtaken worker counts nothing.
+WITH item AS (
+    UPDATE work_items
+    SET state = $5, document_id = $6, error_class = $11, error_reason = $12, error_message = $13, settled_at = now()
+    WHERE uid = $1 AND version_id = $4 AND state = 'Queued'
+    RETURNING weight
+), counted AS (
+    UPDATE run_workers w
+    SET done = w.done + ($5 <> 'Failed')::integer, skipped = w.skipped + ($5 = 'Skipped')::integer,
+        failed = w.failed + ($5 = 'Failed')::integer, chunks = w.chunks + $8, pages = w.pages + $9,
+        weight = w.weight + item.weight, report = coalesce($14::jsonb, w.report), updated_at = now()
+    FROM item
+    WHERE w.uid = $1 AND w.worker = $2 AND w.attempt = $3
+    RETURNING w.attempt
+), recorded AS (
+    INSERT INTO ingest_run_documents (
+        uid, document_id, version_id, outcome, chunks, pages, tokens, error_class, error_reason, error_message
+    )
+    SELECT $1, $6, $7, $5, $8, $9, $10, $11, $12, $13 FROM counted
+    ON CONFLICT (uid, document_id, tenant_id) DO UPDATE
+    SET version_id = excluded.version_id, outcome = excluded.outcome, chunks = excluded.chunks, pages = excluded.pages,
+        tokens = excluded.tokens, error_class = excluded.error_class, error_reason = excluded.error_reason,
+        error_message = excluded.error_message, finished_at = now()
+)
+SELECT EXISTS (SELECT FROM item) AS open, EXISTS (SELECT FROM counted) AS counted
+
+-- name: give_up_items
+WITH items AS (
+    UPDATE work_items
+    SET state = 'Failed', error_class = $4, error_reason = $5, error_message = $6, settled_at = now()
+    WHERE uid = $1 AND state = 'Queued'
+    RETURNING document_id, version_id, weight
+), recorded AS (
+    INSERT INTO ingest_run_documents (
+        uid, document_id, version_id, outcome, chunks, pages, tokens, error_class, error_reason, error_message
+    )
+    SELECT DISTINCT ON (document_id) $1, document_id, version_id, 'Failed', 0, 0, 0, $4, $5, $6 FROM items
+    ON CONFLICT (uid, document_id, tenant_id) DO UPDATE
+    SET version_id = excluded.version_id, outcome = excluded.outcome, chunks = 0, pages = 0, tokens = 0,
+        error_class = excluded.error_class, error_reason = excluded.error_reason,
+        error_message = excluded.error_message, finished_at = now()
+)
+UPDATE run_workers w
+SET failed = w.failed + sums.count, weight = w.weight + sums.weight, updated_at = now()
+FROM (SELECT count(*) AS count, coalesce(sum(weight), 0)::bigint AS weight FROM items) AS sums
+WHERE w.uid = $1 AND w.worker = $2 AND w.attempt = $3
+RETURNING sums.count
+
+-- name: count_unchanged
+UPDATE run_workers SET done = done + $4, skipped = skipped + $4, weight = weight + $5, updated_at = now()
+WHERE uid = $1 AND worker = $2 AND attempt = $3
+RETURNING attempt
+
+-- name: list_open_items
+SELECT version_id, document_id, position FROM work_items
+WHERE uid = $1 AND state = 'Queued' AND position > $2
+ORDER BY position
+LIMIT $3
+
+-- name: fetch_open_items
+SELECT version_id, document_id, position FROM work_items
+WHERE uid = $1 AND state = 'Queued' AND version_id = ANY ($2::text[])
+
+-- name: has_open_items
+SELECT EXISTS (SELECT FROM work_items WHERE uid = $1 AND state = 'Queued')
+
+-- name: fetch_errors
+-- Of items that failed, and of those that will be tried again.
+SELECT document_id, error_class, error_reason, error_message FROM work_items
+WHERE uid = $1 AND error_reason IS NOT NULL
+ORDER BY position
+LIMIT $2

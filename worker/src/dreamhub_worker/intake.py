@@ -1,0 +1,44 @@
+"""How documents that are found while a run is going become its items."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from dreamhub.domain.progress import DocumentError
+from dreamhub.sql.connections import Connection
+from dreamhub.sql.ingest import RunAttempt, RunDocument
+from dreamhub.sql.work_items import NewItem, count_unchanged, enqueue, settle_item
+from dreamhub_worker.work_queue import WorkQueue
+
+
+@dataclass
+class RunIntake:
+    run: RunAttempt
+    queue: WorkQueue
+    connect: Callable[[], AbstractAsyncContextManager[Connection]]
+    woken: asyncio.Event
+    _unchanged: int = 0
+
+    async def add(self, conn: Connection, item: NewItem) -> None:
+        """In the caller's transaction: the item exists when what it stands for does."""
+        await enqueue(conn, self.run.uid, [item])
+
+    async def refuse(self, conn: Connection, item: NewItem, error: DocumentError) -> None:
+        """In the caller's transaction: an item that never becomes a version, with its outcome."""
+        await enqueue(conn, self.run.uid, [item])
+        outcome = RunDocument(item.document_id, item.version_id, "Failed", error=error)
+        await settle_item(conn, self.run, item.version_id, outcome)
+
+    def unchanged(self, count: int) -> None:
+        """Documents that stand as they were: counted as skipped with the next `publish`."""
+        self._unchanged += count
+
+    async def publish(self) -> None:
+        """After a commit: let the workers see what came. Losing this costs time only."""
+        count, self._unchanged = self._unchanged, 0
+        if count:
+            async with self.connect() as conn:
+                await count_unchanged(conn, self.run, count)
+        await self.queue.fill()
+        self.woken.set()

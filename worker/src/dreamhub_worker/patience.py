@@ -1,0 +1,43 @@
+"""How long a worker waits for what all its documents need: the database, the model's provider.
+
+It waits in place, so that an outage costs the outage and not the pod, its tries and the document in hand.
+"""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from dreamhub.errors import DreamHubError
+from dreamhub_worker.context import Stop
+
+_FIRST_SECONDS = 0.25
+_LONGEST_SECONDS = 15.0
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Patience:
+    stop: Stop
+    seconds: float
+    """How long in one go, before the pod gives up."""
+    _since: float | None = None
+    _pause: float = _FIRST_SECONDS
+
+    def reset(self) -> None:
+        """Something succeeded."""
+        self._since, self._pause = None, _FIRST_SECONDS
+
+    async def wait(self, error: DreamHubError) -> None:
+        """Sleep before the next try. Raises `error` when it has lasted too long, StoppingError when asked to stop."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+            log.warning("waiting", code=error.code, message=error.message)
+        if now - self._since >= self.seconds:
+            raise error
+        await self.stop.guard(asyncio.sleep(self._pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads retries
+        self._pause = min(self._pause * 2, _LONGEST_SECONDS)

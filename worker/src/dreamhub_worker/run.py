@@ -1,0 +1,253 @@
+"""One worker's part of a run: it takes documents until the run is over, whoever else takes them."""
+
+import asyncio
+import heapq
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+
+from dreamhub.domain.deliveries import Delivery
+from dreamhub.domain.progress import Progress
+from dreamhub.errors import BugError, DreamHubError, FencedError, TransientError
+from dreamhub.ids import new_id
+from dreamhub.sql.ingest import count_open, finish_run, mark_collected
+from dreamhub.sql.landing import HEARTBEAT_SECONDS
+from dreamhub.sql.work_items import NewItem, give_up_items
+from dreamhub_worker.context import StoppingError, Toolbox
+from dreamhub_worker.failures import Verdict, as_ours, document_error, judge
+from dreamhub_worker.intake import RunIntake
+from dreamhub_worker.job import Current, Ingestion
+from dreamhub_worker.patience import Patience
+from dreamhub_worker.work_queue import TAKEN_AT_ONCE, WorkQueue
+
+T = TypeVar("T")
+
+HELD_SECONDS = 1.0
+"""Between looks at a document that somebody else works on."""
+
+BACKOFF_SECONDS = 2.0
+"""Before a document is tried again; doubled with each passing error."""
+
+_IDLE_SECONDS = (0.05, 1.0)
+"""Between looks for work, at first and at most."""
+
+Collect = Callable[[], Awaitable[object]]
+"""Reads the run's source to its end, from where it was left."""
+
+log = structlog.get_logger()
+
+
+async def alongside(main: Coroutine[Any, Any, T], *others: Coroutine[Any, Any, None]) -> T:
+    """Await `main` while the others run. The first failure of any ends all; the end of another ends nothing."""
+    first = asyncio.ensure_future(main)
+    tasks = {first, *map(asyncio.ensure_future, others)}
+    try:
+        pending = set(tasks)
+        while not first.done():
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        return first.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@dataclass
+class Run:
+    ingestion: Ingestion
+    queue: WorkQueue
+    tools: Toolbox
+    patience: Patience
+    collector: Collect | None = None
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there may be more to do than a moment ago."""
+    ended: Progress | None = None
+    """Set when an error has ended the run."""
+    _buffer: deque[Delivery] = field(default_factory=deque)
+    _later: list[tuple[float, Delivery]] = field(default_factory=list)
+    _settled: list[Delivery] = field(default_factory=list)
+    _waited_for: set[str] = field(default_factory=set)
+    _idle: float = _IDLE_SECONDS[0]
+
+    @property
+    def uid(self) -> str:
+        return self.ingestion.run.uid
+
+    def __post_init__(self) -> None:
+        self.intake = RunIntake(self.ingestion.run, self.queue, self.tools.connection, self.woken)
+
+    async def execute(self) -> Progress:
+        """Returns the run's last snapshot.
+
+        Raises what ends this worker: StoppingError, FencedError `Overtaken`, what was away for too long, or an error
+        that would meet every document of the run, after they were all failed with it.
+        """
+        return await alongside(self._consume(), self._keep_beating(), self._collect())
+
+    async def _consume(self) -> Progress:
+        while True:
+            self.tools.stop.check()
+            try:
+                found = await self._next()
+                if isinstance(found, Progress):
+                    return found
+                await self._do(found)
+                self.patience.reset()
+            except TransientError as error:
+                if judge(error) is not Verdict.WAIT:
+                    raise
+                await self._wait(error)
+
+    async def _next(self) -> Delivery | Progress:
+        """The next document, or the last snapshot of a run that is over."""
+        while True:
+            if self._later and self._later[0][0] <= time.monotonic():
+                return heapq.heappop(self._later)[1]
+            if len(self._settled) >= TAKEN_AT_ONCE or not self._buffer:
+                settled, self._settled = self._settled, []
+                await self.queue.settle(settled)
+            if not self._buffer:
+                self._buffer.extend(await self.queue.take({delivery.item for _, delivery in self._later}))
+            if self._buffer:
+                self._idle = _IDLE_SECONDS[0]
+                return self._buffer.popleft()
+            if progress := await self._find_end():
+                return progress
+            await self._pause()
+
+    async def _find_end(self) -> Progress | None:
+        async with self.tools.connection() as conn:
+            left = await count_open(conn, self.uid)
+            if left.finished or (left.collected and left.items <= 0):
+                return await finish_run(conn, self.uid)
+        await self.queue.fill(lacking=left.items)
+        return None
+
+    async def _pause(self) -> None:
+        due = self._later[0][0] - time.monotonic() if self._later else self._idle
+        self.woken.clear()
+        waking = asyncio.wait_for(self.woken.wait(), max(0.0, min(due, self._idle)))
+        try:
+            await self.tools.stop.guard(waking)
+        except TimeoutError:
+            self._idle = min(2 * self._idle, _IDLE_SECONDS[1])
+
+    async def _do(self, delivery: Delivery) -> None:
+        """One document to its outcome, or put aside. Raises what ends the worker, and what has to be waited for."""
+        current = self.ingestion.describe(delivery.item)
+        [raised] = await asyncio.gather(self.ingestion.ingest(current), return_exceptions=True)
+        if raised is None:
+            self._settled.append(delivery)
+            return
+        try:
+            await self._react(delivery, current, as_ours(raised))
+        except FencedError as error:  # met while reacting: somebody else was quicker
+            self._put_aside(delivery, error)
+        except TransientError:
+            self._buffer.appendleft(delivery)
+            raise
+
+    async def _react(self, delivery: Delivery, current: Current, error: DreamHubError) -> None:
+        verdict = judge(error)
+        if verdict is not Verdict.SETTLED:
+            log.warning("document_not_ingested", version=current.version_id, code=error.code, kind=type(error).__name__)
+        match verdict:
+            case Verdict.SETTLED | Verdict.LATER:
+                await self.ingestion.release(current)
+                self._put_aside(delivery, error)
+            case Verdict.FAIL:
+                await self.ingestion.fail(current, error)
+                self._settled.append(delivery)
+            case Verdict.AGAIN:
+                attempts = await self.ingestion.postpone(current, error)
+                self._settle_or_retry(delivery, attempts)
+            case Verdict.HOPELESS:
+                await self.ingestion.fail(current, error)
+                await self._give_up(error)
+                raise error
+            case Verdict.WAIT | Verdict.END:
+                if isinstance(error, StoppingError):
+                    await self.ingestion.leave(current)
+                raise error
+
+    def _put_aside(self, delivery: Delivery, error: FencedError | DreamHubError) -> None:
+        verdict = judge(error)
+        if verdict is Verdict.END:
+            raise error
+        if verdict is Verdict.SETTLED:
+            self._settled.append(delivery)
+            return
+        if delivery.item not in self._waited_for:
+            self._waited_for.add(delivery.item)
+            log.info("document_waited_for", version=delivery.item)
+        heapq.heappush(self._later, (time.monotonic() + HELD_SECONDS, delivery))
+
+    def _settle_or_retry(self, delivery: Delivery, attempts: int | None) -> None:
+        if attempts is None:
+            self._settled.append(delivery)
+        else:
+            due = time.monotonic() + BACKOFF_SECONDS * 2 ** (attempts - 1)
+            heapq.heappush(self._later, (due, delivery))
+
+    async def _wait(self, error: TransientError) -> None:
+        """For what is away. When that lasts too long over one document, it may be the document's fault."""
+        try:
+            await self.patience.wait(error)
+        except StoppingError:
+            raise
+        except TransientError:
+            if not self._buffer or error.code == "DatabaseUnavailable":
+                raise
+            delivery = self._buffer.popleft()
+            attempts = await self.ingestion.postpone(self.ingestion.describe(delivery.item), error)
+            self._settle_or_retry(delivery, attempts)
+            if attempts is not None:
+                raise
+            self.patience.reset()
+
+    async def _give_up(self, error: DreamHubError) -> None:
+        """Whatever is left would end the same way."""
+        async with self.tools.connection() as conn:
+            await mark_collected(conn, self.uid)
+            await give_up_items(conn, self.ingestion.run, document_error("", error))
+            self.ended = await finish_run(conn, self.uid)
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await self.queue.beat([*self._buffer, *(delivery for _, delivery in self._later)])
+
+    async def _collect(self) -> None:
+        """Read the source while documents are done. An error of its own is told as a document's that never was."""
+        if self.collector is None:
+            return
+        patience = Patience(self.tools.stop, self.patience.seconds)
+        failure: DreamHubError | None = None
+        while failure is None:
+            [outcome] = await asyncio.gather(self.collector(), return_exceptions=True)
+            if not isinstance(outcome, BaseException):
+                break
+            error = as_ours(outcome)
+            if judge(error) is Verdict.END:
+                raise error
+            if isinstance(error, TransientError):
+                await patience.wait(error)
+            else:
+                failure = error
+        await self._end_collection(failure)
+
+    async def _end_collection(self, failure: DreamHubError | None) -> None:
+        async with self.tools.connection() as conn, conn.transaction():
+            if failure is not None:
+                nothing = NewItem(new_id("ver"), new_id("doc"))
+                await self.intake.refuse(conn, nothing, document_error(nothing.document_id, failure))
+            await mark_collected(conn, self.uid)
+        await self.intake.publish()
+        if isinstance(failure, BugError):
+            log.error("source_not_read", code=failure.code)
