@@ -3,6 +3,7 @@
 import random
 
 from tests.bench.environment import SAMPLES
+from tests.unit.worker.pdfs import typeset
 
 
 def sentences() -> list[str]:
@@ -22,6 +23,22 @@ def write_document(seed: int, sections: int) -> bytes:
         parts.append(f"## Section {number}: {' '.join(chooser.choice(pool).split()[:5])}")
         parts.extend(" ".join(chooser.sample(pool, 8)) for _ in range(4))
     return "\n\n".join(parts).encode()
+
+
+def write_pdf(seed: int, pages: int) -> bytes:
+    """A PDF of full pages, some 2,500 letters each under two headings."""
+    chooser, pool = random.Random(seed), sentences()
+    return typeset(
+        [
+            block
+            for part in range(2)
+            for block in (
+                (14, f"Section {page}.{part} {' '.join(chooser.choice(pool).split()[:4])}"),
+                (9, " ".join(chooser.sample(pool, 14))),
+            )
+        ]
+        for page in range(pages)
+    )
 
 
 def read_samples() -> dict[str, bytes]:
