@@ -164,6 +164,7 @@ def build_environment(token: str, plane: ControlPlane, stores: Stores, folder: P
         "DREAMHUB_WORKER_IMAGE": "dreamhub/worker:test",
         "DREAMHUB_WORKER_BUILD": "test",
         "DREAMHUB_DRIFT_SECONDS": "1",
+        "DREAMHUB_ADMISSION": json.dumps({"concurrentJobs": 0}),
     }
 
 
