@@ -9,6 +9,7 @@ from tests.bench.control import measure_control
 from tests.bench.environment import open_environment
 from tests.bench.ingestion import measure_ingestion
 from tests.bench.isolation import measure_isolation
+from tests.bench.models import measure_models
 from tests.bench.process import BenchmarkError
 from tests.bench.quality import measure_quality
 from tests.bench.storing import measure_storing
@@ -23,6 +24,7 @@ MEASUREMENTS = (
     measure_control,
     measure_isolation,
     measure_timing,
+    measure_models,
 )
 
 

@@ -33,6 +33,13 @@ class Metrics:
             ["method", "resource"],
             registry=registry,
         )
+        self.leader = Gauge("dreamhub_leader", "1 while this replica is the active one.", registry=registry)
+        self._add_tenants(registry)
+        self._add_jobs(registry)
+        self.isolation = IsolationMetrics(registry)
+        self.models = ModelMetrics(registry)
+
+    def _add_tenants(self, registry: CollectorRegistry) -> None:
         self.tenants_reconciled = Gauge(
             "dreamhub_tenants_reconciled", "Tenants that this process has looked at since it leads.", registry=registry
         )
@@ -42,7 +49,6 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
-        self.leader = Gauge("dreamhub_leader", "1 while this replica is the active one.", registry=registry)
         self.drift_corrected = Counter(
             "dreamhub_drift_corrected",
             "Objects of tenants that others had changed and that were set back.",
@@ -55,9 +61,6 @@ class Metrics:
             ["change"],
             registry=registry,
         )
-        self._add_jobs(registry)
-        self.isolation = IsolationMetrics(registry)
-        self.models = ModelMetrics(registry)
 
     def _add_jobs(self, registry: CollectorRegistry) -> None:
         self.jobs = Gauge("dreamhub_jobs", "IngestJobs by phase.", ["phase"], registry=registry)

@@ -19,7 +19,9 @@ QUESTION = [ChatMessage("system", "Answer from the context."), ChatMessage("user
 
 def model(provider: Provider, **fields: Any) -> ModelSettings:
     entry = {"name": "small", "kind": "embedding", "endpoint": provider.endpoint, "dimensions": DIMENSIONS}
-    return ModelSettings.model_validate(entry | {"timeoutSeconds": 2, "budgetSeconds": 20, "urgentBudgetSeconds": 20, "keyGraceSeconds": 0} | fields)
+    return ModelSettings.model_validate(
+        entry | {"timeoutSeconds": 2, "budgetSeconds": 20, "urgentBudgetSeconds": 20, "keyGraceSeconds": 0} | fields
+    )
 
 
 async def test_vectors_come_in_the_order_of_the_texts(provider: Provider) -> None:

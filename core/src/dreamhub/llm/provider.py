@@ -256,7 +256,8 @@ class Provider:
             case "rejected":
                 key.breaker.succeed()
             case "limited":
-                key.breaker.hold(now + (verdict.asked_seconds or 0.0) * (1 + random.uniform(0, _JITTER)))  # noqa: S311
+                late = random.uniform(1, 1 + _JITTER)  # noqa: S311 - no secret: others were told the same time
+                key.breaker.hold(now + (verdict.asked_seconds or 0.0) * late)
             case _:
                 key.breaker.fail(now)
                 if verdict.asked_seconds is not None:
