@@ -9,6 +9,7 @@ from pydantic import Field
 
 from dreamhub_api.auth.principal import Principal
 from dreamhub_api.services.bundle import Services
+from dreamhub_client.models import DocumentOutcome
 from dreamhub_client.tenants import Scope
 from dreamhub_client.wire import MAX_PAGE, MAX_TAGS, Name, Request, Tag, Wire
 
@@ -30,6 +31,15 @@ class PageQuery(Query):
     cursor: Annotated[str, Field(min_length=1, max_length=MAX_CURSOR_CHARACTERS)] | None = None
     """`nextCursor` of the page before."""
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+
+
+class JobDocumentsQuery(PageQuery):
+    REPEATED: ClassVar[frozenset[str]] = frozenset({"outcome"})
+
+    outcome: Annotated[tuple[DocumentOutcome, ...], Field(max_length=4)] = ()
+    """Only documents that stand so; absent is "any"."""
+    reason: Annotated[str, Field(min_length=1, max_length=128, pattern="^[A-Za-z0-9]+$")] | None = None
+    """Only documents with an error of this reason, such as `EncryptedPDF`."""
 
 
 class UploadQuery(Query):

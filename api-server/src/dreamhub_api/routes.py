@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dreamhub_api.calls import NoBody, NoQuery, Outcome, PageQuery, Route, UploadQuery
+from dreamhub_api.calls import JobDocumentsQuery, NoBody, NoQuery, Outcome, PageQuery, Route, UploadQuery
 from dreamhub_api.handlers import documents, ingest_jobs, knowledge, tenants
 from dreamhub_client import models
 from dreamhub_client.tenants import TenantSelf, Usage
@@ -133,8 +133,37 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         ingest_jobs.list_job_documents,
         "read",
         _one(models.JobDocumentPage, "A page of documents."),
-        PageQuery,
+        JobDocumentsQuery,
         NoBody,
+    ),
+    Route(
+        "POST",
+        "/ingest-jobs/{job_name}/approve",
+        ingest_jobs.approve_ingest_job,
+        "approve",
+        _one(models.IngestJob, "The job, approved."),
+        NoQuery,
+        NoBody,
+    ),
+    Route(
+        "POST",
+        "/ingest-jobs/{job_name}/cancel",
+        ingest_jobs.cancel_ingest_job,
+        "write",
+        _one(models.IngestJob, "The job, which stops."),
+        NoQuery,
+        NoBody,
+    ),
+    Route(
+        "POST",
+        "/ingest-jobs/{job_name}/retry",
+        ingest_jobs.retry_ingest_job,
+        "write",
+        {201: Outcome(models.IngestJob, "The new job.")},
+        NoQuery,
+        NoBody,
+        idempotent_by_key=True,
+        begins_work=True,
     ),
     Route(
         "GET",

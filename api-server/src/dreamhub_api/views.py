@@ -1,14 +1,19 @@
 """From what the database and the cluster hold to what callers read. Pure."""
 
 from datetime import UTC, datetime
+from typing import TypeVar
 
-from dreamhub.crd.ingest_job import FINAL_PHASES, IngestError, IngestJobStatus, IngestProgress
+from pydantic import BaseModel
+
+from dreamhub import names
+from dreamhub.crd.ingest_job import FINAL_PHASES, IngestError, IngestJobStatus, IngestProgress, IngestReason
 from dreamhub.crd.ingest_job import IngestJob as IngestJobResource
 from dreamhub.crd.tenant import Usage as StatusUsage
 from dreamhub.domain.progress import DocumentError, Progress
 from dreamhub.sql import documents as sql
-from dreamhub.sql.ingest import RunDocument
+from dreamhub.sql.runs import RunItem
 from dreamhub.sql.search import Hit as StoredHit
+from dreamhub_client.costs import JobApproval, JobEstimate, JobQueue
 from dreamhub_client.messages import JobUpdate
 from dreamhub_client.models import (
     Chunk,
@@ -25,6 +30,9 @@ from dreamhub_client.models import (
 )
 from dreamhub_client.sources import JobSourceView
 from dreamhub_client.tenants import TenantUsage
+from dreamhub_client.wire import Wire
+
+W = TypeVar("W", bound=Wire)
 
 STAGE_BY_REASON: dict[str, Stage] = {
     "Starting": "Starting",
@@ -67,6 +75,7 @@ def version_view(version: sql.Version) -> DocumentVersion:
         pages=version.pages,
         chunks=version.chunks,
         worker_build=version.worker_build,
+        generation=version.generation,
         error_class=version.error_class,
         error_reason=version.error_reason,
         error_message=version.error_message,
@@ -92,9 +101,16 @@ def job_view(job: IngestJobResource) -> IngestJob:
         source=JobSourceView.model_validate(source),
         force=spec.force,
         tags=spec.tags,
+        priority=spec.priority,
+        parallelism=spec.parallelism,
         phase=status.phase,
         reason=status.reason,
         message=status.message or None,
+        estimate=_view(JobEstimate, status.estimate),
+        approval=_approval(job),
+        queue=_view(JobQueue, status.queue),
+        cost=status.usage.cost if status.usage else None,
+        currency=status.usage.currency if status.usage else None,
         progress=_status_progress(status),
         errors=tuple(_status_error(error) for error in status.errors),
         build=status.build.name if status.build else None,
@@ -102,6 +118,20 @@ def job_view(job: IngestJobResource) -> IngestJob:
         started_at=status.start_time,
         finished_at=status.completion_time,
     )
+
+
+def _view(model: type[W], found: BaseModel | None) -> W | None:
+    return None if found is None else model.model_validate(found, from_attributes=True)
+
+
+def _approval(job: IngestJobResource) -> JobApproval | None:
+    """As the operator has judged; an approval that it has not seen yet counts already."""
+    condition = next((each for each in job.status.conditions if each.type == "Approved"), None)
+    if condition is None and not job.spec.approved:
+        return None
+    needless = condition is not None and condition.reason is IngestReason.APPROVAL_NOT_REQUIRED
+    by = job.metadata.annotations.get(names.APPROVED_BY_ANNOTATION)
+    return JobApproval(required=not needless, approved=job.spec.approved, by=by if job.spec.approved else None)
 
 
 def created_at(job: IngestJobResource) -> datetime:
@@ -113,18 +143,18 @@ def job_update(job: IngestJobResource, live: Progress | None) -> JobUpdate:
     """What a watcher of the job sees: the resource's phase, with the worker's own progress while that is ahead of it.
 
     The operator writes the resource a moment after the worker reports, so the live figures are the newer ones; once the
-    resource says that it is finished, it has the last word.
+    resource says that it is finished, it has the last word. So it has when it says that the job waits for others.
     """
     status = job.status
-    finished = status.phase in FINAL_PHASES
-    if live is None or finished:
+    told = live is None or status.phase in FINAL_PHASES or status.phase in {"Queued", "AwaitingApproval"}
+    if live is None or status.phase in FINAL_PHASES:
         progress, errors = _status_progress(status), tuple(_status_error(error) for error in status.errors)
     else:
         progress, errors = live_progress(live), tuple(live_error(error) for error in live.errors)
     return JobUpdate(
         name=job.metadata.name,
-        phase="Running" if live is not None and not finished else status.phase,
-        reason=status.reason if live is None or finished else live.stage,
+        phase=status.phase if told else "Running",
+        reason=status.reason if live is None or told else live.stage,
         message=status.message or None,
         progress=progress,
         errors=errors,
@@ -153,15 +183,17 @@ def live_error(error: DocumentError) -> JobError:
     return JobError.model_validate(error, from_attributes=True)
 
 
-def run_document_view(document: RunDocument) -> JobDocument:
+def run_document_view(item: RunItem) -> JobDocument:
     return JobDocument(
-        document_id=document.document_id,
-        version_id=document.version_id,
-        outcome=document.outcome,
-        pages=document.pages,
-        chunks=document.chunks,
-        tokens=document.tokens,
-        error=live_error(document.error) if document.error else None,
+        document_id=item.document_id,
+        version_id=item.version_id,
+        outcome=item.outcome,
+        pages=item.pages,
+        chunks=item.chunks,
+        tokens=item.tokens,
+        attempts=item.attempts,
+        finished_at=item.finished_at,
+        error=live_error(item.error) if item.error else None,
     )
 
 

@@ -10,9 +10,10 @@ import typer
 
 from dreamhub_cli import exit_codes
 from dreamhub_cli.commands.ask import ask
+from dreamhub_cli.commands.control import approve, cancel, retry
 from dreamhub_cli.commands.doctor import doctor
 from dreamhub_cli.commands.ingest import ingest
-from dreamhub_cli.commands.jobs import jobs
+from dreamhub_cli.commands.jobs import jobs_app
 from dreamhub_cli.commands.search import search
 from dreamhub_cli.commands.upload import upload
 from dreamhub_cli.commands.usage import usage
@@ -21,7 +22,7 @@ from dreamhub_cli.connection import Connection, UsageError, choose_connection, p
 from dreamhub_cli.run import Settings
 from dreamhub_client.kube import SYSTEM_NAMESPACE, KubeAccess
 
-COMMANDS = (upload, watch, search, ask, jobs, usage, doctor)
+COMMANDS = (upload, watch, search, ask, approve, cancel, retry, usage, doctor)
 
 _EPILOG = "Exit codes: " + "; ".join(
     " ".join(line.split()) for line in (exit_codes.__doc__ or "").splitlines() if line[:5].strip().isdigit()
@@ -125,4 +126,5 @@ def build_app(name: str, callback: Callable[..., None]) -> typer.Typer:
     for command in COMMANDS:
         app.command()(command)
     app.add_typer(ingest)
+    app.add_typer(jobs_app)
     return app

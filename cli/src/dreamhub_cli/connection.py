@@ -31,6 +31,10 @@ class Connection:
             raise UsageError("no login: give --token-file, --token or --kube")
         return kube_tokens(self.kube)
 
+    @property
+    def logs_in_by_kubectl(self) -> bool:
+        return self.token is None and self.token_file is None
+
     def describe(self) -> str:
         return self.server or (f"service in the cluster, tenant {self.kube.tenant}" if self.kube else "nothing")
 

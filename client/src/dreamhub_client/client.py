@@ -18,6 +18,7 @@ from dreamhub_client.models import (
     Chunk,
     ChunkPage,
     Document,
+    DocumentOutcome,
     DocumentPage,
     DocumentVersion,
     DocumentVersionPage,
@@ -122,9 +123,26 @@ class Client:
         """Deletes the job, which stops it when it still runs. Documents that it made searchable stay."""
         await self._transport.send(Call("DELETE", _job_path(name), repeatable=False))
 
-    def iterate_job_documents(self, name: str) -> AsyncIterator[JobDocument]:
-        """How each document of a job ended: all of them, where the job itself shows at most ten errors."""
-        return self._iterate(f"{_job_path(name)}/documents", JobDocumentPage)
+    def iterate_job_documents(
+        self, name: str, outcomes: Sequence[DocumentOutcome] = (), reason: str | None = None
+    ) -> AsyncIterator[JobDocument]:
+        """How each document of a job stands: all of them, where the job itself shows at most ten errors."""
+        only: list[tuple[str, str]] = [("outcome", outcome) for outcome in outcomes]
+        if reason is not None:
+            only.append(("reason", reason))
+        return self._iterate(f"{_job_path(name)}/documents", JobDocumentPage, only)
+
+    async def approve_ingest_job(self, name: str) -> IngestJob:
+        """Releases a job whose estimate is above the tenant's threshold. Needs the scope `approve`."""
+        return await self._transport.read(Call("POST", f"{_job_path(name)}/approve"), IngestJob)
+
+    async def cancel_ingest_job(self, name: str) -> IngestJob:
+        """Stops a job for good. What it has made searchable stays, and so does the job, to tell of it."""
+        return await self._transport.read(Call("POST", f"{_job_path(name)}/cancel"), IngestJob)
+
+    async def retry_ingest_job(self, name: str) -> IngestJob:
+        """Orders the failed documents of a job once more; the new job. Never sent again after a lost connection."""
+        return await self._transport.read(Call("POST", f"{_job_path(name)}/retry", repeatable=False), IngestJob)
 
     async def fetch_task(self, name: str) -> Task:
         return await self._transport.read(Call("GET", f"{API_PREFIX}/tasks/{segment(name)}"), Task)
@@ -184,15 +202,18 @@ class Client:
         async with self._transport.websocket("/ws") as socket:
             yield socket
 
-    async def _iterate(self, path: str, kind: type[Page[Item]]) -> AsyncIterator[Item]:
-        query: Sequence[tuple[str, str]] = [("limit", str(MAX_PAGE))]
+    async def _iterate(
+        self, path: str, kind: type[Page[Item]], only: Sequence[tuple[str, str]] = ()
+    ) -> AsyncIterator[Item]:
+        every = [("limit", str(MAX_PAGE)), *only]
+        query = every
         while True:
             page = await self._transport.read(Call("GET", path, query=query), kind)
             for item in page.items:
                 yield item
             if page.next_cursor is None:
                 return
-            query = [("limit", str(MAX_PAGE)), ("cursor", page.next_cursor)]
+            query = [*every, ("cursor", page.next_cursor)]
 
 
 def _document_path(document_id: str) -> str:

@@ -9,8 +9,8 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, Field
 
-from dreamhub_client.sources import JobSource, JobSourceView
 from dreamhub_client.costs import JobApproval, JobEstimate, JobQueue, Priority
+from dreamhub_client.sources import JobSource, JobSourceView
 from dreamhub_client.tenants import QuotaName
 from dreamhub_client.wire import (
     INTEGRAL,
@@ -151,6 +151,12 @@ class Chunk(Wire):
     title: str = ""
     heading_path: tuple[str, ...] = ()
     text: str
+    worker_build: str | None = None
+    """Which build has made it."""
+    generation: int | None = None
+    """Of the index that it is in: chunks of one model and one way of cutting."""
+    strategy: str | None = None
+    """How its text was cut."""
 
 
 class DocumentPage(Page[Document]):

@@ -6,7 +6,7 @@ from pydantic import AwareDatetime
 
 from dreamhub_client.wire import Wire
 
-Scope = Literal["read", "write"]
+Scope = Literal["read", "write", "approve"]
 QuotaName = Literal["documents", "chunks", "storage", "tokensPerDay", "tokensPerMonth", "queuedJobs", "concurrentJobs"]
 Purpose = Literal["ingest", "search", "answer"]
 

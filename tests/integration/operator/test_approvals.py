@@ -80,7 +80,7 @@ async def test_a_job_above_the_threshold_waits_until_an_approver_says_yes(api: A
 
 
 async def test_an_author_cannot_order_what_is_approved_already(api: Api, tenant: str) -> None:
-    body = {
+    body: dict[str, Any] = {
         "apiVersion": "dreamhub.dev/v1alpha1",
         "kind": "IngestJob",
         "metadata": {"name": "smuggled", "annotations": {BY: "paul"}},

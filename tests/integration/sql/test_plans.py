@@ -118,7 +118,8 @@ async def test_filtered_search_reads_only_the_documents_chunks(conn: Connection,
         ("work_items", "begin_item", ("uid", "ver_x", 0, False)),
         ("work_items", "list_open_items", ("uid", 0, 50)),
         ("work_items", "fetch_errors", ("uid", 10)),
-        ("runs", "list_run_documents", ("uid", None, 50)),
+        ("runs", "list_run_documents", ("uid", None, 50, None, None)),
+        ("runs", "list_open_documents", ("uid", None, 50, None)),
     ],
 )
 async def test_every_look_up_has_its_index(conn: Connection, file: str, name: str, arguments: tuple[object]) -> None:

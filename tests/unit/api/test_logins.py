@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -281,6 +281,7 @@ class TestAdmission:
             ("openid profile", {"read", "write"}),
             ("openid dreamhub.read", {"read"}),
             (["dreamhub.write", 7], {"write"}),
+            ("dreamhub.approve dreamhub.read", {"approve", "read"}),
             ("dreamhub.admin", set()),
         ],
     )
@@ -292,6 +293,22 @@ class TestAdmission:
         assert service_account_scopes("somebody") == {"read"}
         with pytest.raises(ForbiddenError):
             service_account_scopes("worker")
+
+    @pytest.mark.parametrize(
+        ("approver", "may"),
+        [
+            ({"kind": "ServiceAccount", "name": "owner", "namespace": "dh-acme"}, True),
+            ({"kind": "ServiceAccount", "name": "owner", "namespace": "dh-rival"}, False),
+            ({"kind": "User", "name": OWNER}, False),
+        ],
+    )
+    def test_a_service_account_may_approve_where_the_tenant_says_so(
+        self, approver: dict[str, str], *, may: bool
+    ) -> None:
+        identity = Identity("service-account", OWNER, "acme", frozenset({"read"}), NOW)
+        found = tenant(spec={"approval": {"approvers": [approver]}})
+        assert ("approve" in admit(identity, found).scopes) == may
+        assert "approve" not in admit(replace(identity, kind="oidc"), found).scopes
 
 
 class TestAuthenticator:

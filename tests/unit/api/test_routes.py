@@ -47,7 +47,8 @@ def test_each_operation_is_complete(route: Any) -> None:
     assert ("requestBody" in operation) == (route.body_kind != "none")
     in_path = {item["name"] for item in operation["parameters"] if item["in"] == "path"}
     assert in_path == set(re.findall(r"{(\w+)}", route.path))
-    assert route.scope == ("read" if route.method == "GET" or route.path in _READING_POSTS else "write")
+    expected = "read" if route.method == "GET" or route.path in _READING_POSTS else "write"
+    assert route.scope == ("approve" if route.path.endswith("/approve") else expected)
 
 
 _READING_POSTS = {"/search", "/answers", "/ws-tickets"}
@@ -92,7 +93,10 @@ def test_role_is_the_least_that_works() -> None:
     assert granted == {
         ("tokenreviews", "create"),
         *(("tenants", verb) for verb in ("get", "list", "watch")),
-        *(("ingestjobs", verb) for verb in ("get", "list", "watch", "create", "delete")),
+        *(
+            ("ingestjobs", verb)
+            for verb in ("get", "list", "watch", "create", "patch", "delete", "approve", "approve-as")
+        ),
     }
     (secrets,) = roles["Role"]
     assert (secrets["resourceNames"], secrets["verbs"]) == (

@@ -69,6 +69,8 @@ def test_manifest() -> None:
         "source": {"documents": {"ids": ["doc_" + "0" * 32]}},
         "force": False,
         "tags": ["t"],
+        "priority": "Normal",
+        "parallelism": 1,
     }
     named = build_manifest("acme", wanted.model_copy(update={"name": "mine"}))
     assert named["metadata"]["name"] == "mine"

@@ -8,11 +8,13 @@ from dreamhub.crd.tenant import Tenant
 from dreamhub.errors import ForbiddenError, UnavailableError
 from dreamhub_client.tenants import Scope
 
-ALL_SCOPES: frozenset[Scope] = frozenset({"read", "write"})
+ALL_SCOPES: frozenset[Scope] = frozenset({"read", "write", "approve"})
+ORDINARY: frozenset[Scope] = frozenset({"read", "write"})
+APPROVER: frozenset[Scope] = frozenset({"approve"})
 READ_ONLY: frozenset[Scope] = frozenset({"read"})
 
 SCOPE_PREFIX = "dreamhub."
-"""In an OIDC token's scope claim: `dreamhub.read`, `dreamhub.write`."""
+"""In an OIDC token's scope claim: `dreamhub.read`, `dreamhub.write`, `dreamhub.approve`."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,17 @@ def admit(identity: Identity, tenant: Tenant | None) -> Principal:
         raise ForbiddenError(
             f"the token belongs to tenant {identity.tenant!r}, which does not exist here", code="UnknownTenant"
         )
-    return Principal(identity.tenant, identity.subject, identity.scopes, identity.expires_at)
+    scopes = identity.scopes | APPROVER if _may_approve(identity, tenant) else identity.scopes
+    return Principal(identity.tenant, identity.subject, scopes, identity.expires_at)
+
+
+def _may_approve(identity: Identity, tenant: Tenant) -> bool:
+    """Whether the Tenant names this service account among its approvers."""
+    return identity.kind == "service-account" and any(
+        approver.kind == "ServiceAccount"
+        and identity.subject == f"system:serviceaccount:{approver.namespace}:{approver.name}"
+        for approver in tenant.spec.approval.approvers
+    )
 
 
 def require(principal: Principal, scope: Scope) -> None:
@@ -71,9 +83,12 @@ def require(principal: Principal, scope: Scope) -> None:
 
 
 def service_account_scopes(account: str) -> frozenset[Scope]:
-    """`owner` may do all; a worker has no business here; any other account of the namespace may read."""
+    """`owner` may read and write; a worker has no business here; any other account of the namespace may read.
+
+    Who may approve is the Tenant's to say: whoever orders work does not approve its cost.
+    """
     if account == names.OWNER_SERVICE_ACCOUNT:
-        return ALL_SCOPES
+        return ORDINARY
     if account == names.WORKER_SERVICE_ACCOUNT:
         raise ForbiddenError("a worker's service account may not use the API", code="WorkerToken")
     return READ_ONLY
@@ -82,9 +97,9 @@ def service_account_scopes(account: str) -> frozenset[Scope]:
 def oidc_scopes(claim: object) -> frozenset[Scope]:
     """Our scopes in a scope claim, which is a list or a space-separated text.
 
-    A claim that names none of ours (many issuers cannot add any) may do all: the tenant claim alone was the issuer's
-    decision to let the caller in.
+    A claim that names none of ours (many issuers cannot add any) may read and write: the tenant claim alone was the
+    issuer's decision to let the caller in. To approve has to be said.
     """
     granted = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else []
     ours = {str(item).removeprefix(SCOPE_PREFIX) for item in granted if str(item).startswith(SCOPE_PREFIX)}
-    return frozenset(scope for scope in ALL_SCOPES if scope in ours) if ours else ALL_SCOPES
+    return frozenset(scope for scope in ALL_SCOPES if scope in ours) if ours else ORDINARY

@@ -23,6 +23,9 @@ REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
 WATCH_SECONDS = 240
 """The API server ends a watch after this; a silent network fault is noticed a little later."""
 
+JSON = "application/json"
+MERGE = "application/merge-patch+json"
+
 Object = dict[str, Any]
 Query = Mapping[str, str]
 
@@ -53,7 +56,7 @@ class KubernetesApi:
     async def request(
         self, method: str, path: str, *, query: Query | None = None, body: Object | None = None
     ) -> Object:
-        """One call; the answer's JSON. Raises the errors of `error_of`."""
+        """One call; the answer's JSON. A PATCH is a merge patch. Raises the errors of `error_of`."""
         try:
             response = await self._send(method, path, query or {}, body, REQUEST_TIMEOUT)
             data = await response.read()
@@ -87,7 +90,7 @@ class KubernetesApi:
             method=method,
             resource_path=path,
             query_params=list(query.items()),
-            header_params={"Accept": "application/json", "Content-Type": "application/json"},
+            header_params={"Accept": "application/json", "Content-Type": MERGE if method == "PATCH" else JSON},
             body=body,
             auth_settings=["BearerToken"],
         )

@@ -91,6 +91,10 @@ class Cluster:
         """Raises NotFoundError."""
         return await self._api.request("GET", f"{_jobs_path(namespace)}/{name}")
 
+    async def patch_ingest_job(self, namespace: str, name: str, changes: Object) -> Object:
+        """A merge patch. Raises NotFoundError, ConflictError, ForbiddenError, InvalidInputError."""
+        return await self._api.request("PATCH", f"{_jobs_path(namespace)}/{name}", body=changes)
+
     async def delete_ingest_job(self, namespace: str, name: str, uid: str) -> None:
         """Delete this very job: one of the same name made meanwhile stays. Raises NotFoundError, ConflictError."""
         options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}

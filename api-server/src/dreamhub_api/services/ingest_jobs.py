@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ import structlog
 from redis.asyncio import Redis
 
 from dreamhub import names
+from dreamhub.crd.ingest_job import FINAL_PHASES, MAX_DOCUMENTS
 from dreamhub.crd.ingest_job import IngestJob as Resource
 from dreamhub.errors import ConflictError, DreamHubError, InvalidInputError, NotFoundError, UnavailableError
 from dreamhub.sql import documents as documents_sql
@@ -26,6 +27,7 @@ from dreamhub_api.services.idempotency import Attempt, other_request
 from dreamhub_api.services.sessions import Sessions
 from dreamhub_api.views import created_at, job_view, run_document_view
 from dreamhub_client.models import FINISHED_PHASES, IngestJob, IngestJobCreate, IngestJobPage, JobDocumentPage, Task
+from dreamhub_client.wire import MAX_PAGE
 
 GENERATED_PREFIX = "ingest-"
 
@@ -49,7 +51,9 @@ class IngestJobsService:
         """
         if wanted.source.documents is not None:
             await self._check_documents(tenant, wanted.source.documents.ids)
-        manifest = build_manifest(tenant, wanted, attempt)
+        return await self._order(tenant, build_manifest(tenant, wanted, attempt), attempt)
+
+    async def _order(self, tenant: str, manifest: dict[str, Any], attempt: Attempt | None) -> IngestJob:
         try:
             async with self._place(tenant, manifest["metadata"]["name"]):
                 item = await self._create(tenant, manifest, attempt)
@@ -123,10 +127,72 @@ class IngestJobsService:
         except DreamHubError as error:
             _log.info("progress of a deleted job is left to expire", error=error.message)
 
-    async def documents(self, tenant: str, name: str, cursor: str | None, limit: int) -> JobDocumentPage:
+    async def approve(self, tenant: str, name: str, subject: str) -> IngestJob:
+        """Release it, whatever it costs; `subject` is remembered as who did. Again is no error."""
+        job = await self.find(tenant, name)
+        if job.spec.approved:
+            return job_view(job)
+        notes = {"annotations": {names.APPROVED_BY_ANNOTATION: subject}}
+        return await self._change(tenant, job, {"approved": True}, notes)
+
+    async def cancel(self, tenant: str, name: str) -> IngestJob:
+        """Stop it for good; the resource stays to tell of it. Again is no error."""
+        job = await self.find(tenant, name)
+        if job.spec.cancel and job.status.phase not in {"Succeeded", "Failed"}:
+            return job_view(job)
+        return await self._change(tenant, job, {"cancel": True})
+
+    async def _change(
+        self, tenant: str, job: Resource, spec: dict[str, Any], metadata: dict[str, Any] | None = None
+    ) -> IngestJob:
+        """Raises ConflictError `JobFinished`, and NotFoundError when another has taken its name."""
+        if job.status.phase in FINAL_PHASES:
+            raise ConflictError(f"ingest job {job.metadata.name} has ended: {job.status.phase}", code="JobFinished")
+        changes = {"metadata": {**(metadata or {}), "uid": job.metadata.uid}, "spec": spec}
+        try:
+            item = await self._cluster.patch_ingest_job(names.namespace(tenant), job.metadata.name, changes)
+        except (NotFoundError, ConflictError) as error:
+            raise missing_job() from error
+        return job_view(self._take(item))
+
+    async def retry(self, tenant: str, name: str, attempt: Attempt | None = None) -> IngestJob:
+        """A new job for what has not become searchable: its failed documents, or all of it where nothing was recorded.
+
+        Raises ConflictError `JobNotFinished` and `NothingToRetry`, QuotaExceededError when the queue is full.
+        """
+        job = await self.find(tenant, name)
+        if job.status.phase not in FINAL_PHASES:
+            raise ConflictError(f"ingest job {name} has not ended: wait for it, or cancel it", code="JobNotFinished")
+        try:
+            item = await self._cluster.fetch_ingest_job(names.namespace(tenant), name)
+        except NotFoundError as error:
+            raise missing_job() from error
+        left = await self._find_left(tenant, job)
+        return await self._order(tenant, build_retry(tenant, item, left, attempt), attempt)
+
+    async def _find_left(self, tenant: str, job: Resource) -> tuple[str, ...] | None:
+        """Documents to try again; None: whatever the source holds."""
+        failed, settled = [], set()
+        cursor: str | None = None
+        async with self._sessions.open(tenant, readonly=True) as session:
+            while True:
+                page = await runs.list_run_documents(session.conn, job.metadata.uid, cursor=cursor, limit=MAX_PAGE)
+                for item in page.items:
+                    if item.outcome in {"Done", "Skipped"}:
+                        settled.add(item.document_id)
+                    elif item.outcome == "Failed":
+                        failed.append(item.document_id)
+                cursor = page.next_cursor
+                if cursor is None or len(failed) > MAX_DOCUMENTS:
+                    break
+        return choose_left(job, failed, settled)
+
+    async def documents(
+        self, tenant: str, name: str, only: runs.RunFilter, *, cursor: str | None, limit: int
+    ) -> JobDocumentPage:
         job = await self.find(tenant, name)
         async with self._sessions.open(tenant, readonly=True) as session:
-            page = await runs.list_run_documents(session.conn, job.metadata.uid, cursor=cursor, limit=limit)
+            page = await runs.list_run_documents(session.conn, job.metadata.uid, cursor=cursor, limit=limit, only=only)
         return JobDocumentPage(
             items=tuple(run_document_view(item) for item in page.items), next_cursor=page.next_cursor
         )
@@ -183,22 +249,49 @@ def build_manifest(tenant: str, wanted: IngestJobCreate, attempt: Attempt | None
 
     Without either, chance does: the name holds a place in the queue before Kubernetes hears of it.
     """
-    metadata = {"namespace": names.namespace(tenant), "labels": {names.TENANT_LABEL: tenant}}
+    spec = wanted.model_dump(mode="json", by_alias=True, exclude={"name"}, exclude_none=True)
+    return {**_frame(tenant, wanted.name, attempt), "spec": spec}
+
+
+def _frame(tenant: str, name: str | None, attempt: Attempt | None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"namespace": names.namespace(tenant), "labels": {names.TENANT_LABEL: tenant}}
     if attempt is not None:
         metadata |= {"annotations": {names.REQUEST_ANNOTATION: f"{attempt.digest}.{attempt.fingerprint}"}}
-    if wanted.name:
-        metadata |= {"name": wanted.name}
+    if name:
+        metadata |= {"name": name}
     elif attempt is not None:
         metadata |= {"name": f"{GENERATED_PREFIX}{attempt.digest[:20]}"}
     else:
         metadata |= {"name": f"{GENERATED_PREFIX}{secrets.token_hex(8)}"}
-    spec = wanted.model_dump(mode="json", by_alias=True, exclude={"name"}, exclude_none=True)
-    return {
-        "apiVersion": f"{names.API_GROUP}/{names.API_VERSION}",
-        "kind": "IngestJob",
-        "metadata": metadata,
-        "spec": spec,
-    }
+    return {"apiVersion": f"{names.API_GROUP}/{names.API_VERSION}", "kind": "IngestJob", "metadata": metadata}
+
+
+def choose_left(job: Resource, failed: Sequence[str], settled: Collection[str]) -> tuple[str, ...] | None:
+    """Raises ConflictError `NothingToRetry` and `TooManyToRetry`."""
+    source = job.spec.source.documents
+    left = tuple(failed) if source is None else tuple(each for each in source.ids if each not in settled)
+    if len(left) > MAX_DOCUMENTS:
+        raise ConflictError(
+            f"more than {MAX_DOCUMENTS} documents of {job.metadata.name} have failed: replay its dead letters",
+            code="TooManyToRetry",
+        )
+    if left:
+        return left
+    if source is not None or settled or job.status.phase == "Succeeded":
+        raise ConflictError(f"all documents of ingest job {job.metadata.name} are searchable", code="NothingToRetry")
+    return None
+
+
+def build_retry(
+    tenant: str, item: dict[str, Any], documents: tuple[str, ...] | None, attempt: Attempt | None = None
+) -> dict[str, Any]:
+    """The custom resource of a second try, under a name of its own. It asks for approval anew."""
+    spec = {key: value for key, value in item["spec"].items() if key not in {"approved", "cancel", "suspend"}}
+    if documents is not None:
+        spec["source"] = {"documents": {"ids": list(documents)}}
+    manifest = _frame(tenant, None, attempt)
+    annotations = {**manifest["metadata"].get("annotations", {}), names.RETRY_OF_ANNOTATION: item["metadata"]["name"]}
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}, "spec": spec}
 
 
 def is_made_by(item: dict[str, Any], attempt: Attempt) -> bool:

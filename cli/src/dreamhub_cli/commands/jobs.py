@@ -1,6 +1,7 @@
-"""`dreamhub jobs`."""
+"""`dreamhub jobs` and `dreamhub jobs documents JOB`."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, get_args
 
 import typer
 from rich.table import Table
@@ -11,11 +12,15 @@ from dreamhub_cli.exit_codes import ExitCode
 from dreamhub_cli.output import Output, printable
 from dreamhub_cli.run import run
 from dreamhub_client import Client
-from dreamhub_client.models import IngestJob
+from dreamhub_client.models import DocumentOutcome, IngestJob, JobDocument
 
 _STYLES = {"Succeeded": "green", "Failed": "red", "Running": "cyan", "AwaitingApproval": "yellow"}
 
 
+jobs_app = typer.Typer(name="jobs", invoke_without_command=True, rich_markup_mode=None)
+
+
+@jobs_app.callback()
 def jobs(
     context: typer.Context,
     *,
@@ -23,6 +28,8 @@ def jobs(
     as_json: Json = False,
 ) -> None:
     """List the tenant's ingest jobs."""
+    if context.invoked_subcommand is not None:
+        return
 
     async def action(client: Client, output: Output) -> ExitCode:
         found = await _first(client, limit)
@@ -35,6 +42,59 @@ def jobs(
         return ExitCode.OK
 
     run(context, action, as_json=as_json)
+
+
+@jobs_app.command()
+def documents(
+    context: typer.Context,
+    job: Annotated[str, typer.Argument(help="Name of an ingest job.")],
+    *,
+    outcome: Annotated[
+        list[str] | None,
+        typer.Option("--outcome", "-o", help="Queued, Done, Skipped or Failed; may be given several times."),
+    ] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Only with an error of this reason.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell of each document of a job what became of it."""
+    wanted = read_outcomes(outcome or ())
+
+    async def action(client: Client, output: Output) -> ExitCode:
+        found = [item async for item in client.iterate_job_documents(job, wanted, reason)]
+        if output.as_json:
+            output.document({"items": found})
+        elif found:
+            output.out.print(build_documents_table(found))
+        else:
+            output.note("no such documents")
+        return ExitCode.OK
+
+    run(context, action, as_json=as_json)
+
+
+def read_outcomes(given: Sequence[str]) -> tuple[DocumentOutcome, ...]:
+    known: dict[str, DocumentOutcome] = {name.lower(): name for name in get_args(DocumentOutcome)}
+    for word in given:
+        if word.lower() not in known:
+            raise typer.BadParameter(f"{word!r} is none of {', '.join(known.values())}", param_hint="--outcome")
+    return tuple(known[word.lower()] for word in given)
+
+
+def build_documents_table(found: list[JobDocument]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("DOCUMENT", "OUTCOME", "PAGES", "CHUNKS", "TOKENS", "REASON", "MESSAGE"):
+        table.add_column(heading)
+    for item in found:
+        table.add_row(
+            item.document_id,
+            Text(item.outcome, style=_STYLES.get(item.outcome, "")),
+            str(item.pages),
+            str(item.chunks),
+            str(item.tokens),
+            item.error.reason if item.error else "",
+            printable(item.error.message) if item.error else "",
+        )
+    return table
 
 
 async def _first(client: Client, limit: int) -> list[IngestJob]:

@@ -72,6 +72,8 @@ class Version:
     chunks: int
     """Chunks stored so far; all of them when active."""
     worker_build: str | None
+    generation: int | None
+    """Of the index that its chunks are in."""
     error_class: str | None
     error_reason: str | None
     error_message: str | None
@@ -108,6 +110,12 @@ class StoredChunk:
     title: str
     heading_path: tuple[str, ...]
     text: str
+    worker_build: str
+    """Which build has made it."""
+    generation: int
+    """Of the index that it is in."""
+    strategy: str
+    """How its text was cut."""
 
 
 async def register_upload(conn: Connection, keys: DataKeys, upload: NewUpload) -> UploadOutcome:
@@ -269,6 +277,7 @@ def _read_version(row: Record) -> Version:
         pages=row["pages"],
         chunks=row["chunks"] if row["state"] == "active" else row["chunks_stored"],
         worker_build=row["worker_build"],
+        generation=row["generation"],
         error_class=row["error_class"],
         error_reason=row["error_reason"],
         error_message=row["error_message"],
@@ -289,4 +298,7 @@ def _read_chunk(keys: DataKeys, row: Record) -> StoredChunk:
         title=body.title,
         heading_path=body.heading_path,
         text=body.text,
+        worker_build=row["worker_build"],
+        generation=row["generation"],
+        strategy=row["strategy"],
     )

@@ -2,15 +2,18 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
+from typing import Literal
 
 import asyncpg
 
 from dreamhub import ids, names
-from dreamhub.domain.progress import Progress
+from dreamhub.domain.progress import DocumentError, Progress
 from dreamhub.errors import InvalidInputError, NotFoundError
 from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.documents import Page
-from dreamhub.sql.ingest import RunDocument, read_run_document
+from dreamhub.sql.ingest import read_run_document
 from dreamhub.sql.queries import load_queries
 
 _SQL = load_queries("runs")
@@ -34,6 +37,37 @@ class ResolvedDocument:
     size: int = 0
     """Bytes of its original."""
     media_type: str = ""
+
+
+ItemOutcome = Literal["Queued", "Done", "Skipped", "Failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunItem:
+    """One document of a run."""
+
+    document_id: str
+    version_id: str
+    outcome: ItemOutcome
+    """Queued while it has none."""
+    chunks: int
+    pages: int
+    tokens: int
+    attempts: int
+    """How often a passing error was met, of one that has no outcome."""
+    error: DocumentError | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    outcomes: Collection[ItemOutcome] | None = None
+    """None: any."""
+    reason: str | None = None
+    """Of its error."""
+
+
+ALL = RunFilter()
 
 
 async def fetch_progress(conn: Connection, tenant: str, uids: Collection[str]) -> dict[str, RunStatus]:
@@ -80,14 +114,32 @@ async def fetch_run(conn: Connection, uid: str) -> RunStatus | None:
 
 
 async def list_run_documents(
-    conn: Connection, uid: str, *, cursor: str | None = None, limit: int = 50
-) -> Page[RunDocument]:
-    """For the API, as the tenant: how the run's documents ended, in order of document id."""
+    conn: Connection, uid: str, *, cursor: str | None = None, limit: int = 50, only: RunFilter = ALL
+) -> Page[RunItem]:
+    """For the API, as the tenant: how the run's documents stand, in order of document id."""
     if cursor is not None and not ids.is_id("doc", cursor):
         raise InvalidInputError("this cursor did not come from a listing; start without one", code="InvalidCursor")
-    rows = await conn.fetch(_SQL["list_run_documents"], uid, cursor, limit + 1)
-    items = tuple(read_run_document(row) for row in rows[:limit])
+    wanted = None if only.outcomes is None else list(only.outcomes)
+    rows = await conn.fetch(_SQL["list_run_documents"], uid, cursor, limit + 1, wanted, only.reason)
+    if wanted is None or "Queued" in wanted:
+        rows += await conn.fetch(_SQL["list_open_documents"], uid, cursor, limit + 1, only.reason)
+        rows.sort(key=itemgetter("document_id"))
+    items = tuple(_read_item(row) for row in rows[:limit])
     return Page(items, items[-1].document_id if len(rows) > limit else None)
+
+
+def _read_item(row: Record) -> RunItem:
+    return RunItem(
+        document_id=row["document_id"],
+        version_id=row["version_id"],
+        outcome=row["outcome"],
+        chunks=row["chunks"],
+        pages=row["pages"],
+        tokens=row["tokens"],
+        attempts=row["attempts"],
+        error=read_run_document(row).error,
+        finished_at=row["finished_at"],
+    )
 
 
 def _read_status(row: Record) -> RunStatus:

@@ -28,7 +28,7 @@ UPDATE documents SET updated_at = now() WHERE id = $1
 SELECT
     d.id AS doc_id, d.meta_ct, d.source, d.active_version, d.created_at AS doc_created_at, d.updated_at,
     v.id, v.document_id, v.number, v.media_type, v.state, v.size_bytes, v.pages, v.chunks, v.chunks_stored,
-    v.worker_build, v.error_class, v.error_reason, v.error_message, v.created_at, v.activated_at
+    v.worker_build, v.generation, v.error_class, v.error_reason, v.error_message, v.created_at, v.activated_at
 FROM documents d
 CROSS JOIN LATERAL (SELECT * FROM document_versions WHERE document_id = d.id ORDER BY number DESC LIMIT 1) v
 WHERE d.id = $1
@@ -37,7 +37,7 @@ WHERE d.id = $1
 SELECT
     d.id AS doc_id, d.meta_ct, d.source, d.active_version, d.created_at AS doc_created_at, d.updated_at,
     v.id, v.document_id, v.number, v.media_type, v.state, v.size_bytes, v.pages, v.chunks, v.chunks_stored,
-    v.worker_build, v.error_class, v.error_reason, v.error_message, v.created_at, v.activated_at
+    v.worker_build, v.generation, v.error_class, v.error_reason, v.error_message, v.created_at, v.activated_at
 FROM documents d
 CROSS JOIN LATERAL (SELECT * FROM document_versions WHERE document_id = d.id ORDER BY number DESC LIMIT 1) v
 WHERE $1::text IS NULL OR d.id < $1
@@ -46,8 +46,8 @@ LIMIT $2
 
 -- name: list_versions
 SELECT
-    id, document_id, number, media_type, state, size_bytes, pages, chunks, chunks_stored, worker_build, error_class,
-    error_reason, error_message, created_at, activated_at
+    id, document_id, number, media_type, state, size_bytes, pages, chunks, chunks_stored, worker_build, generation,
+    error_class, error_reason, error_message, created_at, activated_at
 FROM document_versions
 WHERE document_id = $1
 ORDER BY number DESC
@@ -56,7 +56,7 @@ ORDER BY number DESC
 SELECT v.shown FROM documents d LEFT JOIN document_versions v ON v.id = d.active_version WHERE d.id = $1
 
 -- name: list_chunks
-SELECT landing, ordinal, page, unit, char_start, char_end, tokens, body_ct
+SELECT landing, ordinal, page, unit, char_start, char_end, tokens, body_ct, worker_build, generation, strategy
 FROM chunks
 WHERE landing = $1 AND ordinal > $2
 ORDER BY ordinal

@@ -13,8 +13,21 @@ ORDER BY v.document_id, v.number DESC
 SELECT uid, progress, attempt, worker_build FROM ingest_runs WHERE uid = $1
 
 -- name: list_run_documents
-SELECT document_id, version_id, outcome, chunks, pages, tokens, error_class, error_reason, error_message
+SELECT
+    document_id, version_id, outcome, chunks, pages, tokens, 0 AS attempts, error_class, error_reason, error_message,
+    finished_at
 FROM ingest_run_documents
 WHERE uid = $1 AND ($2::text IS NULL OR document_id > $2)
+    AND ($4::text[] IS NULL OR outcome = ANY ($4)) AND ($5::text IS NULL OR error_reason = $5)
+ORDER BY document_id
+LIMIT $3
+
+-- name: list_open_documents
+SELECT
+    document_id, version_id, 'Queued' AS outcome, 0 AS chunks, 0 AS pages, 0 AS tokens, attempts, error_class,
+    error_reason, error_message, NULL::timestamptz AS finished_at
+FROM work_items
+WHERE uid = $1 AND state = 'Queued' AND ($2::text IS NULL OR document_id > $2)
+    AND ($4::text IS NULL OR error_reason = $4)
 ORDER BY document_id
 LIMIT $3
