@@ -16,7 +16,7 @@ _TITLE_LIMIT = 120
 _SENTENCE_ENDS = ".,;:!?\u3002\uff1a\uff01\uff1f"
 
 _SURE = 0.03
-"""The detector's confidence from which it is believed. Measured: real text of one line in thirty encodings has 0.04 to
+"""The detector's confidence from which it is believed. Measured: real text of one line in 18 encodings has 0.04 to
 0.95 and was right each time, random bytes and words of one accented letter stay below 0.02."""
 _SAMPLE = 1 << 18
 """How much, from the first letter on that is not ASCII, the detector looks at."""
