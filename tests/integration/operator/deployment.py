@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import aiohttp
 import yaml
 
+from dreamhub.llm.models import DEFAULT_MODELS, ModelList, ModelSettings
 from dreamhub.storage.objects import ObjectStoreSettings
 from tests.integration.conftest import Database
 from tests.integration.operator.control_plane import Api, ControlPlane
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parents[3]
 SYSTEM = "dreamhub-system"
 ACCOUNT = "dreamhub-operator"
 TENANTS = "/apis/dreamhub.dev/v1alpha1/tenants"
+
+REMOTE_MODEL = "remote/small"
 
 T = TypeVar("T")
 
@@ -141,6 +144,8 @@ def build_environment(token: str, plane: ControlPlane, stores: Stores, folder: P
         "secret-key": stores.s3.secret_key,
         "current": "a key for the tokens of all workers",
         "kubeconfig": yaml.safe_dump(config),
+        "provider-key": "sk-old",
+        "models.json": _list_models(folder / "provider-key"),
     }
     for name, text in files.items():
         (folder / name).write_text(text)
@@ -158,6 +163,7 @@ def build_environment(token: str, plane: ControlPlane, stores: Stores, folder: P
         "DREAMHUB_S3_CREDENTIALS_DIR": str(folder),
         "DREAMHUB_JOB_TOKEN_KEYS_DIR": str(folder),
         "DREAMHUB_LINKS_URL": "http://dreamhub-api-internal:8081",
+        "DREAMHUB_MODELS_FILE": str(folder / "models.json"),
         "DREAMHUB_TENANT_DATABASE_ADDRESS": f"127.0.0.1:{stores.database.server.port}/dreamhub",
         "DREAMHUB_TENANT_REDIS_ADDRESS": f"127.0.0.1:{stores.redis.port}",
         "DREAMHUB_EGRESS": json.dumps(egress),
@@ -166,6 +172,20 @@ def build_environment(token: str, plane: ControlPlane, stores: Stores, folder: P
         "DREAMHUB_DRIFT_SECONDS": "1",
         "DREAMHUB_ADMISSION": json.dumps({"concurrentJobs": 0}),
     }
+
+
+def _list_models(key: Path) -> str:
+    """The built-in ones and one that somebody else runs."""
+    remote = ModelSettings(
+        name=REMOTE_MODEL,
+        kind="embedding",
+        endpoint="https://models.example/v1",
+        dimensions=256,
+        api_key_file=key,
+        requests_per_minute=600,
+        tokens_per_minute=60_000,
+    )
+    return ModelList(models=(*DEFAULT_MODELS.models, remote)).model_dump_json(by_alias=True)
 
 
 def tenant_manifest(name: str, **spec: Any) -> dict[str, Any]:
