@@ -60,6 +60,7 @@ def job_state(job: IngestJob | None = None, **changes: Any) -> JobState:
         "suspended": False,
         "active": 1,
         "failed": 0,
+        "failed_indexes": "",
         "complete": False,
         "failure": None,
         "failure_message": "",

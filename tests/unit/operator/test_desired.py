@@ -74,7 +74,25 @@ def test_a_worker_pod_is_restricted() -> None:
 def test_a_job_gives_up_at_once_on_a_permanent_failure_and_never_counts_an_eviction() -> None:
     rules = job()["spec"]["podFailurePolicy"]["rules"]
     assert rules[0]["onExitCodes"] == {"operator": "In", "values": [42], "containerName": "worker"}
-    assert rules[1] == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    assert rules[1]["action"] == "Ignore", "what it needs was away, or it was moved"
+    assert rules[1]["onExitCodes"]["values"] == [75]
+    assert rules[2] == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+
+
+@pytest.mark.parametrize(
+    ("source", "asked", "workers"),
+    [
+        ({"documents": {"ids": ["doc_" + "0" * 31 + digit for digit in "123"]}}, 8, 3),
+        ({"documents": {"ids": ["doc_" + "0" * 31 + digit for digit in "123"]}}, 2, 2),
+        ({"inline": {"name": "a.md", "text": "words"}}, 8, 1),
+        ({"s3": {"prefix": "incoming/"}}, 8, 8),
+    ],
+    ids=["fewer documents", "more documents", "inline", "unknown"],
+)
+def test_a_job_has_no_more_workers_than_documents(source: dict[str, Any], asked: int, workers: int) -> None:
+    spec = job(source=source, parallelism=asked)["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", workers, workers)
+    assert (spec["backoffLimitPerIndex"], spec["successPolicy"]) == (3, {"rules": [{"succeededCount": 1}]})
 
 
 def test_a_job_does_not_run_for_ever() -> None:

@@ -300,6 +300,24 @@ def test_without_a_worker_its_absence_is_told_rather_than_earlier_progress(
     assert finding.run == run_status()
 
 
+def test_a_worker_that_cannot_start_does_not_hide_those_that_work() -> None:
+    waiting = pod(phase="Pending", trouble=("Unschedulable", "0/1 nodes"))
+    finding = plan_ingest(ingest_job(), observed(job=job_state(), pods=[waiting, pod()], run=run_status()), NOW).finding
+    assert finding is not None
+    assert finding.reason == "Embedding"
+    alone = plan_ingest(ingest_job(), observed(job=job_state(), pods=[waiting], run=run_status()), NOW).finding
+    assert alone is not None
+    assert alone.reason == "Unschedulable"
+
+
+def test_workers_that_used_up_their_tries_are_told_while_the_others_go_on() -> None:
+    seen = observed(job=job_state(failed_indexes="1,3"), pods=[pod()], run=run_status())
+    finding = plan_ingest(ingest_job(), seen, NOW).finding
+    assert finding is not None
+    assert (finding.phase, finding.reason) == ("Running", "Embedding")
+    assert finding.message.endswith("; workers that used up their tries: 1,3")
+
+
 def test_a_created_job_is_looked_after_though_nothing_may_happen_to_it() -> None:
     """Its echo is no news, and a Job that the quota keeps from having a pod changes no more."""
     assert plan_ingest(ingest_job(), observed(), NOW).again_seconds == STARTING_SECONDS

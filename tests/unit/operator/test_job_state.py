@@ -65,3 +65,9 @@ def test_conditions_of_a_job() -> None:
 def test_a_pod_tells_the_end_before_its_job() -> None:
     assert has_ended(job_state(), [pod(phase="Succeeded")])
     assert not has_ended(job_state(), [pod()])
+
+
+def test_workers_that_used_up_their_tries_are_told() -> None:
+    body = {"metadata": {"name": "j", "uid": "u"}, "status": {"failedIndexes": "1,4-6", "failed": 16}}
+    assert (read_job(body).failed_indexes, read_job(body).failed) == ("1,4-6", 16)
+    assert read_job({"metadata": {"name": "j", "uid": "u"}}).failed_indexes == ""

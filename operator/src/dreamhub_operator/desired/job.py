@@ -30,9 +30,11 @@ URL_SECONDS = 24 * 3600
 RENEW_SECONDS = URL_SECONDS // 4
 
 BACKOFF_LIMIT = 3
+"""Tries of one worker after its first."""
 _CHANGEABLE = frozenset({"priority", "approved", "cancel", "suspend", "ttl_seconds_after_finished"})
 """Fields of an IngestJob's spec that may change after its creation."""
 EXIT_PERMANENT = 42
+EXIT_TRANSIENT = 75
 GRACE_SECONDS = 30
 
 
@@ -105,12 +107,24 @@ def build_job(tenant: str, job: IngestJob, worker: WorkerTemplate, signed_at: in
         "spec": {
             "suspend": bool(queue),
             "activeDeadlineSeconds": worker.deadline_seconds,
-            "backoffLimit": BACKOFF_LIMIT,
+            "completionMode": "Indexed",
+            "completions": count_workers(job),
+            "parallelism": count_workers(job),
+            "backoffLimitPerIndex": BACKOFF_LIMIT,
+            "successPolicy": {"rules": [{"succeededCount": 1}]},
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": build_failure_policy(),
             "template": {"metadata": {"labels": labels}, "spec": _pod(job, worker)},
         },
     }
+
+
+def count_workers(job: IngestJob) -> int:
+    """How many pods share it: no more than there are documents, where that is known."""
+    source = job.spec.source
+    if source.inline is not None:
+        return 1
+    return min(job.spec.parallelism, len(source.documents.ids)) if source.documents else job.spec.parallelism
 
 
 def build_suspension(job: IngestJob, *, suspend: bool) -> Manifest:
@@ -125,11 +139,17 @@ def build_suspension(job: IngestJob, *, suspend: bool) -> Manifest:
 
 
 def build_failure_policy() -> Manifest:
-    """A permanent failure is not tried again; a pod that was evicted or preempted does not count as a try."""
+    """A permanent failure is not tried again.
+
+    A pod that was evicted, preempted, or left alone by what it needs goes on in another one, which does not count as a
+    try. Tries are counted for each worker of the job.
+    """
     permanent = {"operator": "In", "values": [EXIT_PERMANENT], "containerName": WORKER_COMPONENT}
+    transient = {"operator": "In", "values": [EXIT_TRANSIENT], "containerName": WORKER_COMPONENT}
     return {
         "rules": [
             {"action": "FailJob", "onExitCodes": permanent},
+            {"action": "Ignore", "onExitCodes": transient},
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
         ]
     }

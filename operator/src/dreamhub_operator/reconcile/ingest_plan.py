@@ -318,20 +318,28 @@ def _find_wait(job: IngestJob, observed: IngestObserved, state: JobState) -> Ing
 
 def _watch_finding(observed: IngestObserved, state: JobState, now: datetime) -> Finding:
     """Why there is no worker, when there is none, counts more than how far an earlier one came."""
+    running = any(pod.phase == "Running" for pod in observed.pods)
     trouble = find_trouble(observed.pods)
-    if trouble is not None:
+    if trouble is not None and not running:
         return pend(*trouble, observed.run)
     without = all(pod.phase == "Failed" for pod in observed.pods)
     if without and observed.refused is not None and is_overdue(state, now):
         return pend(IngestReason.OVER_QUOTA, observed.refused, observed.run)
     end = find_bad_end(observed.pods)
     if observed.run is not None and not (without and end is not None):
-        return progress_of(observed.run)
-    if any(pod.phase == "Running" for pod in observed.pods):
+        return _progress(observed.run, state)
+    if running:
         return run(IngestReason.STARTING, "the worker is starting", None)
     if end is not None:
         return _retrying(end, observed)
     return pend(IngestReason.WAITING_FOR_POD, "the Job is created; its pod has not started")
+
+
+def _progress(status: RunStatus, state: JobState) -> Finding:
+    finding = progress_of(status)
+    if not state.failed_indexes:
+        return finding
+    return replace(finding, message=f"{finding.message}; workers that used up their tries: {state.failed_indexes}")
 
 
 def _retrying(end: PodState, observed: IngestObserved) -> Finding:

@@ -4,14 +4,15 @@ import hashlib
 from collections.abc import Mapping
 
 from dreamhub.crd.ingest_job import IngestJob, InlineSource
-from dreamhub.domain.job_input import Build, InputDocument, InputLinks, InputSource, InputText, JobInput
+from dreamhub.domain.job_input import Build, Hold, InputDocument, InputLinks, InputSource, InputText, JobInput
 from dreamhub.domain.job_token import JobClaims, sign_token
 from dreamhub.errors import ConflictError
 from dreamhub.sql.runs import ResolvedDocument
 from dreamhub_operator.context import Context
-from dreamhub_operator.desired.job import JOB_DIRECTORY, URL_SECONDS, build_input
+from dreamhub_operator.desired.job import JOB_DIRECTORY, URL_SECONDS, build_input, count_workers
 from dreamhub_operator.desired.model_keys import read_keys, render_models
 from dreamhub_operator.desired.source import describe_source
+from dreamhub_operator.reconcile.appraisal import find_price, is_known_before
 from dreamhub_operator.reconcile.ingest_plan import TenantView
 
 
@@ -38,6 +39,8 @@ async def write_input(
         ),
         texts=(await _sign_text(context, tenant.name, job, source.inline),) if source.inline else (),
         source=(described := _describe_source(context, job)),
+        hold=await _find_hold(context, job, tenant),
+        parallelism=count_workers(job),
         links=_sign_run(context, tenant.name, job.metadata.uid) if described is not None else None,
     )
     secret = build_input(tenant.name, job, order, render_models(model, JOB_DIRECTORY), read_keys(model))
@@ -45,6 +48,15 @@ async def write_input(
         await context.cluster.create(secret)
     except ConflictError:
         await context.cluster.apply(secret)
+
+
+async def _find_hold(context: Context, job: IngestJob, tenant: TenantView) -> Hold | None:
+    """What a person has to agree to once it is known; None where that was judged before, or need not be."""
+    most = tenant.approval.most_tokens(find_price(context.models, tenant.embedding_model))
+    if most is None or job.spec.approved or is_known_before(job):
+        return None
+    ratios = await context.ratios.find(tenant.name)
+    return Hold(tokens_above=most, seen={kind: (seen.bytes, seen.tokens) for kind, seen in ratios.seen.items()})
 
 
 def _describe_source(context: Context, job: IngestJob) -> InputSource | None:

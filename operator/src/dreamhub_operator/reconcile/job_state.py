@@ -22,6 +22,8 @@ class JobState:
     suspended: bool
     active: int
     failed: int
+    failed_indexes: str
+    """Workers that have used up their tries, such as `1,4-6`. The others go on."""
     complete: bool
     """The Job's Complete condition holds."""
     failure: str | None
@@ -61,6 +63,7 @@ def read_job(body: Manifest) -> JobState:
         suspended=bool(spec.get("suspend")),
         active=status.get("active", 0),
         failed=status.get("failed", 0),
+        failed_indexes=status.get("failedIndexes", ""),
         complete="Complete" in conditions,
         failure=failed.get("reason", "Failed") if failed else None,
         failure_message=_shorten(failed.get("message", "")) if failed else "",
