@@ -60,7 +60,7 @@ test-unit: .venv/synced ## Pure and fast: no network, no servers
 .PHONY: test-integration
 test-integration: .venv/synced ## Against real PostgreSQL, Redis, S3 and API servers, started by the tests: two sets, side by side
 	@python -m hack.host integration
-	@$(PYTEST) --numprocesses 2 --dist loadfile tests/integration
+	@$(PYTEST) --numprocesses 2 --dist loadfile tests/integration tests/hostile
 
 .PHONY: test-e2e
 test-e2e: cluster-up images install ## What a user does, on the local cluster

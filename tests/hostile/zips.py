@@ -4,6 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 
 STORED, DEFLATED = 0, 8
 SIZES_FOLLOW, ENCRYPTED, UTF8 = 0x8, 0x1, 0x800
@@ -53,11 +54,13 @@ class Part:
         return flags, method, crc, packed, unpacked, name
 
 
+@lru_cache(512)
 def deflate(data: bytes) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packer = zlib.compressobj(1 if len(data) > 1 << 20 else 9, zlib.DEFLATED, -15)
     return packer.compress(data) + packer.flush()
 
 
+@cache
 def zeros(size: int) -> bytes:
     """`size` packed zero bytes, without ever holding them."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)

@@ -116,6 +116,7 @@ _PROGRAM_NAMES = re.compile(
 _FOREIGN_TEXTS = {
     b"<?xml": "XML",
     b"<svg": "an SVG drawing",
+    b"<!doctype svg": "an SVG drawing",
     b"{\\rtf": "Rich Text; save it as .docx",
     b"%!PS": "PostScript; save it as .pdf",
     b"%!FDF": "form data of a PDF",
@@ -246,7 +247,7 @@ def _refuse_disguise(front: bytes) -> None:
 
 
 def _refuse_foreign(head: bytes) -> None:
-    start = head.lstrip()[:8].lower()
+    start = head.lstrip()[:16].lower()
     for signature, what in _FOREIGN_TEXTS.items():
         if start.startswith(signature.lower()):
             raise UnsupportedTypeError(f"the file is {what}; supported are: {', '.join(MEDIA_TYPES)}")

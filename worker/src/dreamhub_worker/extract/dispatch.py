@@ -5,6 +5,7 @@ from pkgutil import resolve_name
 
 from dreamhub.domain.media_types import MediaType
 from dreamhub.domain.office_files import DOCX, PPTX, XLSX
+from dreamhub_worker.disguise import check_disguise
 from dreamhub_worker.extract.extracted import Extracted
 from dreamhub_worker.extract.text import check_length
 
@@ -27,6 +28,7 @@ _PARSERS: dict[MediaType, str] = {
 
 
 def extract(data: bytes, media_type: MediaType) -> Extracted:
+    check_disguise(data, media_type)
     parse: Parser = resolve_name(_PARSERS[media_type])
     extracted = parse(data)
     check_length(len(extracted.text))
