@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from dreamhub.domain.progress import DocumentError, Progress
-from dreamhub.domain.run_totals import BYTES_PER_TOKEN, ITEM_WEIGHT, WorkerReport
+from dreamhub.domain.cost import weigh
+from dreamhub.domain.run_totals import ITEM_WEIGHT, WorkerReport
 from dreamhub.errors import DreamHubError, FencedError
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.documents import register_upload
@@ -83,8 +84,8 @@ async def test_what_is_registered_weighs_by_its_size(tenant: TenantLogin, tenant
     size = await conn.fetchval("SELECT size_bytes FROM document_versions")
     assert size > 0
     assert [tuple(row) for row in rows] == [
-        (size, ITEM_WEIGHT + size // BYTES_PER_TOKEN),
-        (8_000, ITEM_WEIGHT + 2_000),
+        (size, ITEM_WEIGHT + weigh(size, "text/plain")),
+        (8_000, ITEM_WEIGHT + weigh(8_000, "application/of-nobody-knows-what")),
         (8_000, ITEM_WEIGHT + 5),
     ]
     assert await conn.fetchval("SELECT weight FROM ingest_runs") == sum(row["weight"] for row in rows)

@@ -39,6 +39,9 @@ class Meter:
     fraction: float = 0.0
     """How much of the document in hand is done, 0 to 1."""
     tokens: int = 0
+    awaiting_approval: bool = False
+    estimated: tuple[int, int] | None = None
+    """Tokens and bytes of what was collected."""
     seconds: Seconds = field(default_factory=Seconds)
     new_chunks: int = 0
     """Stored by this attempt: what its rate is made of."""
@@ -95,6 +98,8 @@ class Meter:
             current_weight=round(self._weight * self.fraction, 1),
             current_chunks=self.current_chunks,
             tokens=self.earlier.tokens + self.tokens,
+            awaiting_approval=self.awaiting_approval,
+            estimated=self.estimated or self.earlier.estimated,
             chunks_per_second=round(self.new_chunks / elapsed, 1) if elapsed else 0,
             weight_per_second=round(gained / elapsed, 1) if elapsed else 0,
             timing=self._timing(),

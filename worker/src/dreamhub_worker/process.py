@@ -29,6 +29,7 @@ from dreamhub.telemetry.logs import configure_logging
 from dreamhub_worker.context import Stop, Toolbox
 from dreamhub_worker.extractor import Extractor
 from dreamhub_worker.failures import EXIT_DONE, EXIT_PERMANENT, HOPELESS, as_ours, exit_code
+from dreamhub_worker.gate import Gate
 from dreamhub_worker.job import Ingestion, Sign
 from dreamhub_worker.meter import Meter
 from dreamhub_worker.patience import Patience
@@ -138,6 +139,8 @@ async def _run(settings: WorkerSettings, tools: Toolbox) -> int:
             tools=tools,
             patience=Patience(tools.stop, settings.patience_seconds),
         )
+        if job.source is not None:
+            run.gate = Gate(job.uid, tools, meter, settings.read_hold)
         if job.source is not None and settings.worker == 0 and not start.collected:
             collect: Callable[[Toolbox, JobInput, RunIntake], Awaitable[object]]
             collect = resolve_name("dreamhub_worker.collect:collect")

@@ -19,6 +19,7 @@ from dreamhub.sql.landing import HEARTBEAT_SECONDS
 from dreamhub.sql.work_items import NewItem, give_up_items
 from dreamhub_worker.context import StoppingError, Toolbox
 from dreamhub_worker.failures import Verdict, as_ours, document_error, judge
+from dreamhub_worker.gate import Gate
 from dreamhub_worker.intake import RunIntake
 from dreamhub_worker.job import Current, Ingestion
 from dreamhub_worker.patience import Patience
@@ -65,6 +66,8 @@ class Run:
     tools: Toolbox
     patience: Patience
     collector: Collect | None = None
+    gate: Gate | None = None
+    """Of a run whose documents are not known before they are collected."""
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there may be more to do than a moment ago."""
     ended: Progress | None = None
@@ -91,6 +94,7 @@ class Run:
         return await alongside(self._consume(), self._keep_beating(), self._collect())
 
     async def _consume(self) -> Progress:
+        await self._pass_gate()
         while True:
             self.tools.stop.check()
             try:
@@ -103,6 +107,17 @@ class Run:
                 if judge(error) is not Verdict.WAIT:
                     raise
                 await self._wait(error)
+
+    async def _pass_gate(self) -> None:
+        closed = self.gate is not None
+        while closed and self.gate is not None:
+            try:
+                await self.gate.wait()
+                closed = False
+            except TransientError as error:
+                if judge(error) is not Verdict.WAIT:
+                    raise
+                await self.patience.wait(error)
 
     async def _next(self) -> Delivery | Progress:
         """The next document, or the last snapshot of a run that is over."""
@@ -248,6 +263,8 @@ class Run:
                 nothing = NewItem(new_id("ver"), new_id("doc"))
                 await self.intake.refuse(conn, nothing, document_error(nothing.document_id, failure))
             await mark_collected(conn, self.uid)
+        if self.gate is not None:
+            await self.gate.appraise()
         await self.intake.publish()
         if isinstance(failure, BugError):
             log.error("source_not_read", code=failure.code)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dreamhub.domain.job_input import JobInput
+from dreamhub.domain.job_input import Hold, JobInput
 from dreamhub.errors import InvalidInputError
 from dreamhub.llm.models import ModelSettings, load_models
 from dreamhub.secret_files import SecretSource, secret_source
@@ -26,6 +26,7 @@ DEFAULT_PATIENCE_SECONDS = 600
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
     job: JobInput
+    job_file: Path
     model: ModelSettings
     database_url: SecretSource = field(repr=False)
     """Asked for each connection: the login may be rotated while the worker runs. So may the next one."""
@@ -44,6 +45,10 @@ class WorkerSettings:
     work_dir: Path
     log_level: str
 
+    def read_hold(self) -> Hold | None:
+        """As the mounted order has it now: an approval takes it away. Raises InvalidInputError."""
+        return _read_job(self.job_file).hold
+
 
 def read_settings(environment: Mapping[str, str]) -> WorkerSettings:
     """Raises InvalidInputError that names the variable or file at fault; secrets are never quoted."""
@@ -52,6 +57,7 @@ def read_settings(environment: Mapping[str, str]) -> WorkerSettings:
     job = _read_job(job_dir / "job.json")
     return WorkerSettings(
         job=job,
+        job_file=job_dir / "job.json",
         model=load_models(job_dir / "models.yaml").find("embedding", job.embedding_model),
         database_url=_find_secret(credentials / "database-url"),
         redis_url=_find_secret(credentials / "redis-url"),

@@ -11,9 +11,6 @@ from dreamhub.domain.progress import DocumentCounts, DocumentError, Progress, Ru
 ITEM_WEIGHT = 1_000
 """What a document weighs beside its tokens: to fetch, claim and show it takes about as long as to embed so many."""
 
-BYTES_PER_TOKEN = 4
-"""Where nobody has estimated the tokens of a document."""
-
 MAX_ERRORS = 10
 _ETA_FROM = 0.01
 """Share of the work after which a rate says something."""
@@ -31,6 +28,10 @@ class WorkerReport(BaseModel):
     current_chunks: int = 0
     """Stored of the document in hand."""
     tokens: int = 0
+    awaiting_approval: bool = False
+    """It idles until a person approves what was collected."""
+    estimated: tuple[int, int] | None = None
+    """Tokens and bytes of what was collected."""
     chunks_per_second: float = 0
     weight_per_second: float = 0
     timing: Timing = Timing()
@@ -73,6 +74,7 @@ def sum_up(
     alive = [worker.report for worker in workers if worker.alive]
     settled = sum(worker.weight for worker in workers)
     share = _share(run.weight, settled + sum(report.current_weight for report in alive))
+    estimated = next((worker.report.estimated for worker in workers if worker.report.estimated is not None), None)
     stages = [report.stage for report in alive if report.stage is not None]
     return Progress(
         state=state,
@@ -86,6 +88,9 @@ def sum_up(
         pages=sum(worker.pages for worker in workers),
         chunks=sum(worker.chunks for worker in workers) + sum(report.current_chunks for report in alive),
         tokens=sum(worker.report.tokens for worker in workers),
+        awaiting_approval=not final and any(report.awaiting_approval for report in alive),
+        estimated_tokens=estimated[0] if estimated else before.estimated_tokens,
+        estimated_bytes=estimated[1] if estimated else before.estimated_bytes,
         percent=max(before.percent, 100 if final else min(99, int(share * 100))),
         chunks_per_second=round(sum(report.chunks_per_second for report in alive), 1),
         eta_seconds=0 if final else _eta(run, share, alive),

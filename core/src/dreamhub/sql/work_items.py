@@ -4,11 +4,13 @@ An item is delivered at least once and settled exactly once: whatever a worker d
 the change of its state, and the later of two finds it settled and writes nothing.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dreamhub.domain.cost import OTHERWISE, TYPICAL
 from dreamhub.domain.progress import DocumentError
-from dreamhub.domain.run_totals import BYTES_PER_TOKEN, ITEM_WEIGHT, WorkerReport
+from dreamhub.domain.run_totals import ITEM_WEIGHT, WorkerReport
 from dreamhub.errors import FencedError
 from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.ingest import RunAttempt, RunDocument, overtaken
@@ -16,6 +18,7 @@ from dreamhub.sql.queries import load_queries
 
 _SQL = load_queries("work_items")
 _RUNS = load_queries("ingest")
+_RATIOS = json.dumps(dict(TYPICAL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class NewItem:
     size: int = 0
     """Bytes; of a version that is registered, what stands there counts."""
     tokens: int | None = None
-    """Estimated. None: by its size."""
+    """Estimated. None: by its size and type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,19 @@ async def enqueue(conn: Connection, uid: str, items: Sequence[NewItem]) -> int:
             [item.size for item in unique.values()],
             [item.tokens for item in unique.values()],
             ITEM_WEIGHT,
-            BYTES_PER_TOKEN,
+            _RATIOS,
             total,
+            OTHERWISE,
         )
         if added:
             await conn.execute(_RUNS["add_to_run"], uid, len(added), sum(row["weight"] for row in added))
     return len(added)
+
+
+async def fetch_collected(conn: Connection, uid: str) -> dict[str, int] | None:
+    """Bytes of the documents that a run has to do, by media type; None before its source was read to the end."""
+    rows = await conn.fetch(_SQL["fetch_collected"], uid)
+    return {row["media_type"]: row["bytes"] for row in rows if row["media_type"] is not None} if rows else None
 
 
 async def begin_item(conn: Connection, run: RunAttempt, version_id: str, *, stored: int, again: bool) -> Begun:

@@ -1,7 +1,8 @@
 -- name: enqueue
 -- Sizes of versions that exist are read here: whoever enqueues need not know them. The run's row is locked.
 INSERT INTO work_items (uid, version_id, document_id, size, weight, position)
-SELECT $1, n.version_id, n.document_id, size.bytes, $6 + coalesce(n.tokens, size.bytes / $7),
+SELECT $1, n.version_id, n.document_id, size.bytes,
+    $6 + coalesce(n.tokens, ceil(size.bytes * coalesce(($7::jsonb ->> v.media_type)::float8, $9::float8))::bigint),
     $8::bigint + row_number() OVER (ORDER BY n.place)
 FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[]) WITH ORDINALITY
     AS n (version_id, document_id, size, tokens, place)
@@ -9,6 +10,14 @@ LEFT JOIN document_versions v ON v.id = n.version_id
 CROSS JOIN LATERAL (SELECT coalesce(v.size_bytes, n.size) AS bytes) AS size
 WHERE NOT EXISTS (SELECT FROM work_items i WHERE i.uid = $1 AND i.version_id = n.version_id)
 RETURNING weight
+
+-- name: fetch_collected
+-- Sizes of what a run has to do, by type; nothing before its source has been read to the end.
+SELECT v.media_type, coalesce(sum(i.size), 0)::bigint AS bytes
+FROM ingest_runs r
+LEFT JOIN (work_items i JOIN document_versions v ON v.id = i.version_id) ON i.uid = r.uid AND i.state = 'Queued'
+WHERE r.uid = $1 AND r.collected_at IS NOT NULL
+GROUP BY v.media_type
 
 -- name: begin_item
 -- A worker that is still at it ($4) does not count as another one that was lost over it.
