@@ -41,6 +41,9 @@ ROUTES = (
     Route("GET", "/ingest-jobs/{id}/documents", "job"),
     Route("GET", "/tasks/{id}", "job"),
     Route("DELETE", "/ingest-jobs/{id}", "job", destroys=True),
+    Route("POST", "/ingest-jobs/{id}/approve", "job", destroys=True),
+    Route("POST", "/ingest-jobs/{id}/cancel", "job", destroys=True),
+    Route("POST", "/ingest-jobs/{id}/retry", "job", destroys=True),
     Route("POST", "/ingest-jobs", "document", '{"source": {"documents": {"ids": ["{id}"]}}}', destroys=True),
     Route("POST", "/search", "document", '{"query": "isolation", "filters": {"documents": ["{id}"]}}'),
 )
