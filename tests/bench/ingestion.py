@@ -1,13 +1,21 @@
-"""Worker throughput: the whole pipeline as one process on one core."""
+"""Worker throughput: the whole pipeline as one process on one core, and LlamaIndex's beside it."""
+
+import json
+
+import asyncpg
 
 from tests.bench.corpus import write_document, write_pdf
 from tests.bench.environment import Environment
+from tests.bench.peers import open_peer
+from tests.bench.process import run_measured
 from tests.bench.table import Aim, Row
 
 DOCUMENTS = 8
 SECTIONS = 400
 PDFS = 4
 PAGES = 240
+PEER_DOCUMENTS = 2
+"""Of the same ones, for the peer: it takes longer."""
 
 
 async def measure_ingestion(environment: Environment) -> list[Row]:
@@ -20,7 +28,28 @@ async def measure_ingestion(environment: Environment) -> list[Row]:
     stages = (
         f"parse {timing.parse_seconds:.1f} s, embed {timing.embed_seconds:.1f} s, store {timing.store_seconds:.1f} s"
     )
+    documents_a_second, chunks_a_second = await _measure_peer(environment)
+    peer = (
+        f"reference: LlamaIndex's IngestionPipeline into pgvector, same model, one core, {PEER_DOCUMENTS} of the same "
+        "files; its imports not counted, ours are"
+    )
     return [
+        Row(
+            "worker: documents to searchable, whole process",
+            "documents/s",
+            DOCUMENTS / process.seconds,
+            documents_a_second,
+            Aim("ratio", ">=", 10),
+            peer,
+        ),
+        Row(
+            "worker: chunks, whole process",
+            "chunks/s",
+            progress.chunks / process.seconds,
+            chunks_a_second,
+            Aim("ratio", ">=", 10),
+            peer,
+        ),
         Row(
             "worker: documents to searchable chunks, whole process",
             "chunks/s",
@@ -31,6 +60,24 @@ async def measure_ingestion(environment: Environment) -> list[Row]:
         Row("worker: peak memory, its largest process", "MB", process.peak_rss_bytes / 1e6),
         *await _measure_pdfs(environment),
     ]
+
+
+async def _measure_peer(environment: Environment) -> tuple[float, float]:
+    """Documents and chunks a second, in a database of its own on the same server."""
+    admin = await asyncpg.connect(environment.superuser_url)
+    await admin.execute("CREATE DATABASE peer")
+    await admin.close()
+    url = f"{environment.superuser_url.rpartition('/')[0]}/peer"
+    admin = await asyncpg.connect(url)
+    await admin.execute("CREATE EXTENSION vector")
+    await admin.close()
+    folder = environment.folder / "peer"
+    folder.mkdir()
+    for seed in range(PEER_DOCUMENTS):
+        (folder / f"report-{seed}.md").write_bytes(write_document(seed, SECTIONS))
+    finished = run_measured([*open_peer("llamaindex"), str(folder), url], {})
+    told = json.loads(finished.output.splitlines()[-1])
+    return PEER_DOCUMENTS / told["seconds"], told["chunks"] / told["seconds"]
 
 
 async def _measure_pdfs(environment: Environment) -> list[Row]:
