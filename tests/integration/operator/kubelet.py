@@ -60,14 +60,21 @@ class Kubelet:
         await self.api.merge(f"/api/v1/namespaces/dh-{self.tenant}/pods/{name}/status", {"status": status})
 
     async def work(self, progress: Progress, *, last: bool = False) -> None:
-        """What a worker writes to the database, with the login from the tenant's Secret."""
+        """What a worker writes to the database."""
+        conn = await self.connect()
+        await self.record(conn, progress, last=last)
+        await conn.close()
+
+    async def connect(self) -> asyncpg.Connection:
+        """With the login from the tenant's Secret."""
         secret = await self.api.ok("GET", f"/api/v1/namespaces/dh-{self.tenant}/secrets/dreamhub-credentials")
-        conn = await asyncpg.connect(read_entry(secret, "database-url"))
+        return await asyncpg.connect(read_entry(secret, "database-url"))
+
+    async def record(self, conn: asyncpg.Connection, progress: Progress, *, last: bool) -> None:
         run = NewRun(self.uid, "job", "test", "pod-1", progress.documents.total)
         await start_run(conn, run)
         document = progress.model_dump_json(by_alias=True)
         await conn.execute(load_queries("ingest")["save_progress"], self.uid, document, last)
-        await conn.close()
 
 
 def embedding(chunks: int = 10) -> Progress:
