@@ -16,7 +16,9 @@ REHEARSE_SECONDS = 5.0
 REHEARSE_AGAIN_SECONDS = 1.0
 """For so long when it knows nothing of the one who asks."""
 STEPS = 20_000
-"""Looks at tenants in one rehearsal: some 20 ms."""
+"""Looks at tenants in one rehearsal, which take some 20 ms."""
+MOST_STARTS = 500
+"""Jobs that come to begin in one; those further back are foretold at the pace of their tenant."""
 
 
 @dataclass
@@ -70,7 +72,8 @@ class Outlook:
         for believed in (REHEARSE_SECONDS, REHEARSE_AGAIN_SECONDS):
             if self._rehearsal is None or now - self._rehearsal.at >= believed:
                 scene = Scene(now, self._rests(share, runs, now), self.durations.expect, cold_held)
-                self._rehearsal = rehearse(share, scene, max(32, STEPS // max(1, share.count_tenants())))
+                most = min(MOST_STARTS, STEPS // max(1, share.count_tenants()))
+                self._rehearsal = rehearse(share, scene, max(32, most))
             seconds = self._rehearsal.find(order.uid, order.tenant, place, now)
             if seconds is not None:
                 return seconds
