@@ -10,6 +10,7 @@ from dreamhub.llm.models import DEFAULT_MODELS
 from dreamhub_operator.reconcile.appraisal import RatioBoard
 from dreamhub_operator.reconcile.ingest_job import reconcile_ingest_job
 from dreamhub_operator.reconcile.queues import Queues
+from dreamhub_operator.reconcile.status_pace import StatusPace
 from dreamhub_operator.reconcile.statuses import dump_status
 from dreamhub_operator.watched import Watched
 from tests.unit.operator.builders import FOUND, NOW, ingest_job, job_state, pod
@@ -64,6 +65,7 @@ async def reconcile(watched: Watched, cluster: EmptyCluster) -> float | None:
         database=Database(),
         ratios=RatioBoard(cast("Any", Database())),
         models=DEFAULT_MODELS,
+        status_pace=StatusPace(),
         now=lambda: NOW,
     )
     return await reconcile_ingest_job(cast("Any", context), Queues(watched, MemoryQuotas(), MemoryLedger()), "job-uid")

@@ -60,8 +60,9 @@ async def reconcile_ingest_job(context: Context, queues: Queues, uid: str) -> fl
     queues.slots.settle(uid)
     if observed.job is not None and uid not in context.watched.jobs:
         return 0
-    if finding is not None:
-        await write_status(context, job, finding, find_costs(observed))
+    delay = await write_status(context, job, finding, find_costs(observed)) if finding is not None else 0.0
+    if delay:
+        return delay
     again = RETRY_SECONDS if finding is not plan.finding else plan.again_seconds
     waits = observed.job is None and not plan.actions and finding is not None and finding.phase in WAITING_PHASES
     if again is None or not waits or observed.tenant is None:
@@ -262,21 +263,31 @@ async def _discard(context: Context, job: IngestJob) -> None:
         context.watched.forget_job(job.metadata.uid)
 
 
-async def write_status(context: Context, job: IngestJob, finding: Finding, costs: Costs) -> None:
-    """Write what changed; tell a change of phase, or a new reason to worry, by an Event."""
+async def write_status(context: Context, job: IngestJob, finding: Finding, costs: Costs) -> float:
+    """Write what changed; tell a change of phase, or a new reason to worry, by an Event.
+
+    Returns 0, or after how many seconds to come again because it was written just now.
+    """
     state = context.watched.jobs.get(job.metadata.uid)
     status = build_status(job, finding, state.name if state is not None else None, context.now(), costs)
     patch = build_patch(job.status, status)
     if not patch:
-        return
+        return 0.0
+    uid = job.metadata.uid
+    delay = context.status_pace.delay(uid) if status.phase == job.status.phase else 0.0
+    if delay:
+        return delay
     body = {"metadata": fence(job.metadata), "status": patch}
     try:
         answer = await context.cluster.patch(_key(job), body, subresource="status")
     except NotFoundError:
-        context.watched.drop_ingest_job(job.metadata.uid)
-        return
+        context.watched.drop_ingest_job(uid)
+        return 0.0
+    finally:
+        context.status_pace.note(uid, last=is_final(status))
     context.watched.put_ingest_job(answer)
     await _announce(context, job, status)
+    return 0.0
 
 
 async def _announce(context: Context, job: IngestJob, status: IngestJobStatus) -> None:

@@ -141,14 +141,15 @@ class Places:
         self._entered.pop(uid, None)
         return uid in self._held
 
-    async def leave(self, uid: str) -> None:
+    async def leave(self, uid: str) -> str | None:
         """Give up the place of an IngestJob that is over, and let others in; `take_entered` names them.
 
-        Raises TransientError when the row stays; the sweep removes it then.
+        Returns the tenant whose place it was, or None when it had none. Raises TransientError when the row stays; the
+        sweep removes it then.
         """
         place, job = self._held.get(uid), self.watched.ingest_jobs.get(uid)
         if place is None or (job is not None and not is_final(job.status)):
-            return
+            return None
         del self._held[uid]
         line = self._lines.get(place.tenant)
         if line is None or line.names.get(place.name, uid) == uid:
@@ -157,6 +158,7 @@ class Places:
         if line is not None and line.outside:
             async with self._locks[place.tenant]:
                 await self._enter(place.tenant)
+        return place.tenant
 
     def take_entered(self) -> list[str]:
         """UIDs of those that have got a place since the last call."""

@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from dreamhub.crd.ingest_job import IngestReason
 from dreamhub.domain.fair_books import Entry, plan_corrections
+from dreamhub.names import namespace
 from dreamhub.sql.fair_books import Moment
 from dreamhub_operator.admission_settings import Admission
 from dreamhub_operator.ports import Ledger, Quotas
@@ -52,8 +54,18 @@ class Queues:
         woken = self.grant()
         if entry is not None:
             await self._enter(entry)
-        await self.places.leave(uid)
-        return woken + self.places.take_entered()
+        tenant = await self.places.leave(uid)
+        short = self._find_short(tenant) if tenant is not None else []
+        return woken + self.places.take_entered() + short
+
+    def _find_short(self, tenant: str) -> list[str]:
+        """UIDs of those that wait for tokens which were kept for others."""
+        jobs = self.watched.ingest_jobs
+        return [
+            uid
+            for uid in self.watched.ingest_jobs_in(namespace(tenant))
+            if jobs[uid].status.reason is IngestReason.OVER_BUDGET
+        ]
 
     def grant(self) -> list[str]:
         """Those that have got a slot."""
