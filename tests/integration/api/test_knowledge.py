@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from dreamhub.domain.places import Unit
 from dreamhub.domain.terms import TermIndex
 from dreamhub.ids import new_id
 from dreamhub.llm.embedding import Embedder, open_embedder
@@ -45,7 +46,9 @@ def embedder() -> Embedder:
     return open_embedder(DEFAULT_MODELS.find("embedding", BUILTIN_EMBEDDING))
 
 
-async def ingest(tenant: Tenant, embedder: Embedder, name: str, sections: tuple[tuple[str, str], ...]) -> str:
+async def ingest(
+    tenant: Tenant, embedder: Embedder, name: str, sections: tuple[tuple[str, str], ...], unit: Unit = "page"
+) -> str:
     text = "\n".join(body for _, body in sections)
     upload = NewUpload(
         new_id("doc"), new_id("ver"), name, "text/markdown", len(text), hashlib.sha256(text.encode()).digest(), ("kb",)
@@ -54,7 +57,18 @@ async def ingest(tenant: Tenant, embedder: Embedder, name: str, sections: tuple[
     for ordinal, (heading, body) in enumerate(sections):
         start = text.index(body)
         chunks.append(
-            Chunk(ordinal, body, name, (heading,), ordinal + 1, start, start + len(body), len(body) // 4, "tokens-v1")
+            Chunk(
+                ordinal,
+                body,
+                name,
+                (heading,),
+                ordinal + 1,
+                start,
+                start + len(body),
+                len(body) // 4,
+                "tokens-v1",
+                unit,
+            )
         )
     vectors = (await embedder.embed([f"{chunk.heading_path[0]}\n{chunk.text}" for chunk in chunks])).vectors
     async with connected(tenant.database_url) as conn:
@@ -87,6 +101,15 @@ async def test_search_ranks_and_tells_where(caller: Caller, handbook: str) -> No
     assert best["text"] == HANDBOOK[1][1]
     assert best["score"] > found["hits"][1]["score"]
     assert len(found["hits"]) == 2
+
+
+async def test_a_slide_is_called_one_everywhere(caller: Caller, acme: Tenant, embedder: Embedder) -> None:
+    document = await ingest(acme, embedder, "deck.pptx", HANDBOOK, "slide")
+    found = await caller.ok("POST", "/search", json={"query": "warranty of the pump", "limit": 1})
+    answer = await caller.ok("POST", "/answers", json={"question": "How long is the warranty of the pump?"})
+    chunks = await caller.ok("GET", f"/documents/{document}/chunks")
+    for place in (found["hits"][0], answer["citations"][0], chunks["items"][1]):
+        assert (place["page"], place["unit"]) == (2, "slide")
 
 
 async def test_filters(caller: Caller, handbook: str) -> None:

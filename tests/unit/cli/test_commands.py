@@ -53,6 +53,19 @@ async def test_search_shows_place_and_text_without_trusting_it(cli: Cli, double:
     assert json.loads(double.asked[-1].body)["filters"] == {"tags": ["manuals"]}
 
 
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ({"unit": "slide"}, "manual.pdf, slide 8, 5"),
+        ({"unit": "row", "headingPath": []}, "manual.pdf, row 8  "),
+        ({"page": None, "unit": None}, "manual.pdf, 5"),
+    ],
+)
+async def test_a_place_is_named_by_its_unit(cli: Cli, double: Double, place: dict[str, object], shown: str) -> None:
+    double.on("POST", "/api/v1/search", answer({"hits": [{**HIT, **place}], "model": "m", "tookMs": 4.4}))
+    assert shown in (await cli("search", "x")).stdout
+
+
 async def test_search_json_is_one_document(cli: Cli, double: Double) -> None:
     double.on("POST", "/api/v1/search", answer({"hits": [HIT], "model": "m", "tookMs": 4.4}))
     done = await cli("search", "x", "--json")

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from docx.document import Document
 from pptx.presentation import Presentation
@@ -29,6 +29,12 @@ def zipped(parts: Mapping[str, str | bytes]) -> bytes:
         for name, content in parts.items():
             archive.writestr(name, content)
     return buffer.getvalue()
+
+
+def edited(data: bytes, change: Callable[[str, bytes], bytes]) -> bytes:
+    """The file with each part, given by name and content, changed."""
+    with zipfile.ZipFile(io.BytesIO(data)) as old:
+        return zipped({name: change(name, old.read(name)) for name in old.namelist()})
 
 
 def handmade_docx(

@@ -60,3 +60,15 @@ def test_a_page_without_text_is_refused(page: bytes) -> None:
 )
 def test_where_an_encoding_is_declared(head: bytes, charset: str | None) -> None:
     assert declared_charset(head) == charset
+
+
+def test_a_long_table_repeats_its_header() -> None:
+    rows = "".join(f"<tr><td>Part number {at} of the list</td><td>{at}</td></tr>" for at in range(80))
+    table = f"<table><tr><th>Name</th><th>Price</th></tr>{rows}</table>"
+    article = f"<article><h1>Prices</h1><p>All prices hold until May of next year.</p>{table}</article>"
+    page = f"<html><body>{article}</body></html>"
+    extracted = extract_html(page.encode())
+    pieces = [extracted.text[section.start : section.end] for section in extracted.sections]
+    tables = [piece for piece in pieces if "Part number" in piece]
+    assert len(tables) > 3
+    assert all(piece.lstrip().startswith("| Name | Price |") for piece in tables)

@@ -10,7 +10,7 @@ from openpyxl.comments import Comment
 from dreamhub.errors import DreamHubError
 from dreamhub_worker.chunking import split
 from dreamhub_worker.extract.sheets import extract_xlsx, show_value
-from tests.unit.worker.office import outline, place_of, zipped
+from tests.unit.worker.office import edited, outline, place_of, zipped
 
 
 def stored(workbook: Workbook) -> bytes:
@@ -102,13 +102,17 @@ def test_one_text_shown_a_thousand_times_is_counted_each_time(monkeypatch: pytes
     assert caught.value.code == "TooLarge"
 
 
+FAR_ROW = edited(stored(filled([["a"], ["b"]])), lambda _, part: part.replace(b'r="2"', b'r="99999999"'))
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
         (stored(Workbook()), "NoText"),
+        (FAR_ROW, "CorruptOffice"),
         (zipped({"[Content_Types].xml": "<Types/>", "xl/workbook.xml": "<workbook/>"}), "CorruptOffice"),
     ],
-    ids=["an empty sheet", "no relations"],
+    ids=["an empty sheet", "a row out of this world", "no relations"],
 )
 def test_why_a_workbook_is_refused(data: bytes, code: str) -> None:
     with pytest.raises(DreamHubError) as caught:

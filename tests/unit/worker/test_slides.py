@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-from collections.abc import Callable
 
 import pytest
 from pptx import Presentation
@@ -12,7 +11,7 @@ from pptx.util import Inches
 
 from dreamhub.errors import InvalidInputError
 from dreamhub_worker.extract.slides import extract_pptx
-from tests.unit.worker.office import outline, place_of, saved
+from tests.unit.worker.office import edited, outline, place_of, saved
 
 TITLE, CONTENT, TITLE_ONLY, BLANK = 0, 1, 5, 6
 AREA = (0, 0, Inches(4), Inches(3))
@@ -45,14 +44,6 @@ def deck() -> bytes:
     data.add_series("Hoses", (3, 4))
     fourth.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, *AREA, data)
     return saved(made)
-
-
-def edited(data: bytes, change: Callable[[str, bytes], bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            new.writestr(name, change(name, old.read(name)))
-    return buffer.getvalue()
 
 
 def test_each_slide_is_a_section_on_its_number() -> None:

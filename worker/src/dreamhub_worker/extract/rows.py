@@ -30,7 +30,8 @@ class RowWriter:
 
     def close(self) -> None:
         """The table ends. A following one without a header, but as wide, goes on under this one's."""
-        self._flush()
+        if self._rows:
+            self._flush()
         self._header = None
 
     def _flush(self) -> None:

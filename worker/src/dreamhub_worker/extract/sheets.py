@@ -22,8 +22,10 @@ from dreamhub_worker.extract.package import Package, attribute, child, corrupt_e
 from dreamhub_worker.extract.rows import RowWriter
 from dreamhub_worker.extract.text import check_length
 
+MAX_ROWS = 1_048_576
+"""Excel's own limit."""
 _BROKEN = (
-    *(KeyError, ValueError, TypeError, AttributeError, IndexError, LookupError, OverflowError),
+    *(LookupError, ValueError, TypeError, AttributeError, OverflowError, OSError),
     *(zipfile.BadZipFile, ParseError, XMLSyntaxError),
 )
 """What openpyxl lets out when it meets a workbook that breaks the rules."""
@@ -65,6 +67,8 @@ def _write_rows(draft: Draft, sheet: Any, heading: str) -> None:
     writer = RowWriter(draft)
     characters = 0
     for number, cells in enumerate(_rows(sheet), 1):
+        if number > MAX_ROWS:  # openpyxl makes up all rows before the one that a file names
+            raise corrupt_error()
         if not any(cells):
             writer.close()
             continue
