@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
@@ -182,7 +182,7 @@ class _Collector:
                     await sql.store_checkpoint(conn, self.tools.keys, self.key, event.state)
             case Complete():
                 await self._settle()
-                await self._sweep()
+                await self._sweep(event.state)
 
     async def _start(self, work: Coroutine[Any, Any, None]) -> None:
         """Beside what is under way; the first failure of any of it is raised here or in `_settle`."""
@@ -353,7 +353,7 @@ class _Collector:
                 return
         self.collected.deleted += 1
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, state: Mapping[str, Any] | None) -> None:
         """Delete what was known and not told in this round, and begin the next."""
         after = b""
         while True:
@@ -364,7 +364,8 @@ class _Collector:
             for item, document in untold:
                 await self._delete(item, document)
             after = untold[-1][0]
-        async with self.tools.connection() as conn:
+        async with self.tools.connection() as conn, conn.transaction():
+            await sql.store_checkpoint(conn, self.tools.keys, self.key, state)
             await sql.end_round(conn, self.key, self.round)
         self.round += 1
 

@@ -72,8 +72,15 @@ async def open_source(conn: Connection, keys: DataKeys, source: SourceKey) -> Op
     return OpenedSource(row["round"], state)
 
 
-async def store_checkpoint(conn: Connection, keys: DataKeys, source: SourceKey, state: Mapping[str, Any]) -> None:
-    """Raises InvalidInputError `BadCheckpoint` for what is no JSON, or too much of it."""
+async def store_checkpoint(
+    conn: Connection, keys: DataKeys, source: SourceKey, state: Mapping[str, Any] | None
+) -> None:
+    """None: the beginning. Raises InvalidInputError `BadCheckpoint` for what is no JSON, or too much of it."""
+    sealed = None if state is None else _seal_state(keys, source, state)
+    await conn.execute(_SQL["store_checkpoint"], source.key, sealed)
+
+
+def _seal_state(keys: DataKeys, source: SourceKey, state: Mapping[str, Any]) -> bytes:
     try:
         plain = json.dumps(state, ensure_ascii=False).encode(errors="surrogatepass")
     except (TypeError, ValueError) as error:
@@ -82,7 +89,7 @@ async def store_checkpoint(conn: Connection, keys: DataKeys, source: SourceKey, 
         raise InvalidInputError(
             f"the source's checkpoint has more than {MAX_STATE_BYTES} bytes; keep less in it", code="BadCheckpoint"
         )
-    await conn.execute(_SQL["store_checkpoint"], source.key, keys.encrypt(plain, checkpoint_identity(source.key)))
+    return keys.encrypt(plain, checkpoint_identity(source.key))
 
 
 async def fetch_item(conn: Connection, keys: DataKeys, source: SourceKey, item: bytes) -> KnownItem | None:
