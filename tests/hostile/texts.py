@@ -1,6 +1,5 @@
 """Formats made of letters: broken encodings, depths, floods, and what has no text at all."""
 
-import base64
 import json
 from collections.abc import Callable, Iterator
 
@@ -82,12 +81,6 @@ MESSAGES = {
     + b"--b--\n",
     "no message": b"rubbish without a colon\n" * 50,
 }
-
-
-def nothing_inside(kind: str, data: bytes) -> bytes:
-    """A message that is nothing but its attachment."""
-    coded = base64.encodebytes(data)
-    return b"Content-Type: %b\nContent-Transfer-Encoding: base64\n\n%b" % (kind.encode(), coded)
 
 
 Family = tuple[str, dict[str, bytes], str, str]

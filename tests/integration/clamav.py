@@ -71,12 +71,12 @@ def find_program() -> str:
 
 
 @contextlib.contextmanager
-def run_clamav(folder: Path) -> Iterator[ClamavServer]:
+def run_clamav(folder: Path, port: int | None = None) -> Iterator[ClamavServer]:
     """It answers when the block starts."""
     signatures = folder / "signatures"
     signatures.mkdir()
     write_signatures(signatures)
-    port = pick_port()
+    port = port or pick_port()
     command = [find_program(), "--config-file", str(write_configuration(folder, port))]
     with run_server(command, folder / "log", port, signal.SIGKILL) as process:
         _ping(socket.create_connection(("127.0.0.1", port), timeout=30))

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from dreamhub.errors import DreamHubError, UnavailableError
+from dreamhub.sql.runs import fetch_run
 from dreamhub_worker.scan import Scanner
 from tests.integration.clamav import HASHED, LIMIT, MARK, PART_LIMIT, ClamavServer, run_clamav
 from tests.integration.servers import pick_port, temporary_folder
-from tests.integration.worker.support import Rig, eventually
+from tests.integration.worker.support import Mount, Rig, eventually
 
 MEGABYTE = 2**20
 
@@ -196,6 +197,30 @@ async def test_the_worker_reads_nothing_while_the_scanner_is_away(rig: Rig) -> N
     [error] = (await rig.progress(mount)).errors
     assert (error.error_class, error.reason) == ("Transient", "ScannerUnavailable")
     assert await rig.count("SELECT count(*) FROM chunks") == 0
+
+
+async def test_the_worker_waits_for_a_scanner_that_comes_back(rig: Rig) -> None:
+    port = pick_port()
+    good, bad = await rig.upload("good.txt", b"harmless words"), await rig.upload("bad.txt", MARK)
+    mount = rig.mount(good, bad)
+    working = asyncio.create_task(
+        rig.run(mount, DREAMHUB_SCANNER_ADDRESS=f"127.0.0.1:{port}", DREAMHUB_PATIENCE_SECONDS="60")
+    )
+    await eventually(lambda: _is_scanning(rig, mount), "the worker asks")
+    assert not working.done()
+
+    with temporary_folder() as folder, run_clamav(folder, port):
+        assert await working == 0
+
+    progress = await rig.progress(mount)
+    assert (progress.documents.done, progress.documents.failed) == (1, 1)
+    assert [error.reason for error in progress.errors if error.error_class == "Permanent"] == ["MalwareFound"]
+
+
+async def _is_scanning(rig: Rig, mount: Mount) -> bool:
+    async with rig.pool.acquire() as conn:
+        run = await fetch_run(conn, mount.job.uid)
+    return run is not None and run.progress.stage == "Scanning"
 
 
 async def test_the_worker_refuses_what_the_scanner_would_not_look_at(rig: Rig, server: ClamavServer) -> None:
