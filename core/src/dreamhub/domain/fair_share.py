@@ -110,6 +110,7 @@ class FairShare:
     _running: dict[str, Order] = field(default_factory=dict)
     _counted: int = 0
     """How many of the running count for the limit of all."""
+    _waiting_elsewhere: int = 0
 
     def set_terms(self, tenant: str, terms: Terms) -> None:
         self._of(tenant).terms = terms
@@ -120,12 +121,14 @@ class FairShare:
             return
         self.withdraw(order.uid)
         self._waiting[order.uid] = order
+        self._waiting_elsewhere += order.elsewhere
         self._of(order.tenant).enter(order)
 
     def withdraw(self, uid: str) -> None:
         """It waits no more."""
         order = self._waiting.pop(uid, None)
         if order is not None:
+            self._waiting_elsewhere -= order.elsewhere
             self._of(order.tenant).leave(order)
 
     def hold(self, order: Order) -> None:
@@ -158,6 +161,8 @@ class FairShare:
         return granted
 
     def _choose(self, now: float, cold_held: Collection[str]) -> Order | None:
+        if not self._waiting or (self._is_full and not self._waiting_elsewhere):
+            return None
         heads = [
             head
             for name, tenant in self._tenants.items()
@@ -235,6 +240,7 @@ class FairShare:
             dict(self._waiting),
             dict(self._running),
             self._counted,
+            self._waiting_elsewhere,
         )
 
     def forget_tenants(self, is_known: Callable[[str], bool]) -> None:
