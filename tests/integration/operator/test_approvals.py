@@ -108,7 +108,7 @@ async def test_a_higher_threshold_releases_what_waits(api: Api, operator: Operat
 
 
 @pytest.mark.parametrize("working", [False, True], ids=["waiting", "working"])
-async def test_a_cancelled_job_ends_and_its_job_goes(api: Api, tenant: str, working: bool) -> None:  # noqa: FBT001
+async def test_a_cancelled_job_ends_and_its_job_goes(api: Api, tenant: str, *, working: bool) -> None:
     name = f"stopped-{working}".lower()
     kubelet = await order(api, name, **({"source": {"inline": {"name": "b.md", "text": "# B"}}} if working else LONG))
     if working:

@@ -34,12 +34,16 @@ def options(command: object) -> set[str]:
 def unknown_words(app: str, arguments: str) -> list[str]:
     """Options that neither the app nor the named command has, and a command that does not exist."""
     words = shlex.split(arguments)
-    root = APPS[app]
-    commands = getattr(root, "commands", {})
-    name = next((word for word in words if word in commands), None)
+    command: object = APPS[app]
+    known, found = options(command), False
+    for word in words:
+        inner = getattr(command, "commands", {}).get(word)
+        if inner is not None:
+            command, found = inner, True
+            known |= options(command)
     given = {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"}
-    wrong = sorted(given - options(root) - options(commands.get(name)))
-    return wrong if name or words[0].startswith("-") else [words[0], *wrong]
+    wrong = sorted(given - known)
+    return wrong if found or words[0].startswith("-") else [words[0], *wrong]
 
 
 def test_the_docs_show_the_command_line() -> None:
