@@ -7,6 +7,7 @@ from typing import Any
 
 from dreamhub_worker.fetch_guard import AllowedNetwork
 from dreamhub_worker.sources.source import (
+    Begin,
     Checkpoint,
     Complete,
     Event,
@@ -105,7 +106,10 @@ class Library:
             case Checkpoint():
                 self.checkpoint = event
                 reading.checkpoints += 1
-            case Complete():
+            case Begin():
+                self._told.clear()
+            case Complete(state):
+                self.checkpoint = None if state is None else Checkpoint(state)
                 for key in set(self.items) - self._told:
                     self._forget(key)
                     reading.gone.append(key)

@@ -87,11 +87,14 @@ async def test_a_forgotten_token_costs_a_list_and_no_event(
         radicale.put(user, f"{path}{name}.ics", event(name, name))
     library = calendars(radicale, user, path, tmp_path)
     await library.read()
+    radicale.put(user, f"{path}d.ics", event("d", "told as a change"))
+    await library.read()
     radicale.delete(user, f"{path}a.ics")
+    radicale.delete(user, f"{path}d.ics")
     shutil.rmtree(folder / "collections/collection-root" / path.strip("/") / ".Radicale.cache/sync-token")
     reading = await library.read()
     assert sorted(reading.same) == [f"{path}b.ics", f"{path}c.ics"]
-    assert (reading.opened, reading.gone, reading.complete) == ([], [f"{path}a.ics"], True)
+    assert (reading.opened, sorted(reading.gone), reading.complete) == ([], [f"{path}a.ics", f"{path}d.ics"], True)
 
 
 @pytest.mark.parametrize("address", ["/", "/{user}/"])

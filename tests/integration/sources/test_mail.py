@@ -88,6 +88,16 @@ async def test_deleted_messages_are_gone(dovecot: Dovecot, user: str, tmp_path: 
     assert sorted(library.items) == ["mid:<0@x>", "mid:<2@x>", "mid:<3@x>"]
 
 
+async def test_what_came_later_is_gone_as_well_when_it_is_deleted(dovecot: Dovecot, user: str, tmp_path: Path) -> None:
+    dovecot.deliver(user, [message("first", message_id="<first@x>")])
+    library = mailbox(dovecot, user, tmp_path)
+    await library.read()
+    dovecot.deliver(user, [message("later", message_id="<later@x>")])
+    await library.read()
+    dovecot.delete(user, 2)
+    assert (await library.read()).gone == ["mid:<later@x>"]
+
+
 async def test_a_folder_numbered_anew_fetches_nothing_again(dovecot: Dovecot, user: str, tmp_path: Path) -> None:
     dovecot.deliver(user, [message("with", message_id="<with@x>"), message("without")])
     library = mailbox(dovecot, user, tmp_path)

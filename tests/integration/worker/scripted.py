@@ -11,7 +11,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from dreamhub.errors import InvalidInputError, NotFoundError, UnavailableError
-from dreamhub_worker.sources.source import Checkpoint, Complete, Event, Found, Gone, Same, Skipped, SourceContext
+from dreamhub_worker.sources.source import Begin, Checkpoint, Complete, Event, Found, Gone, Same, Skipped, SourceContext
 
 NAME = "scripted"
 _FAILURES: dict[str, Exception] = {
@@ -112,8 +112,8 @@ class ScriptedSource:
                 return Skipped(event["key"], "RobotsDisallowed", "robots.txt forbids it")
             case "checkpoint":
                 return Checkpoint({"events": number + 1, **event.get("state", {})})
-            case "complete":
-                return Complete()
+            case "begin" | "complete" as edge:
+                return Begin() if edge == "begin" else Complete()
             case failure:
                 raise _FAILURES[failure]
 

@@ -142,6 +142,14 @@ async def test_deletions_upstream_are_found_in_both_ways(bench: Bench) -> None:
     assert await bench.rig.count("SELECT count(*) FROM source_items") == 2
 
 
+async def test_a_reader_that_told_changes_may_list_all_again(bench: Bench) -> None:
+    one, two, three = (found(str(number), f"Text of {number}.") for number in (1, 2, 3))
+    await bench.read(one, COMPLETE)
+    await bench.read(two)
+    await bench.read({"is": "begin"}, one, three, COMPLETE)
+    assert await bench.searchable() == {"1.txt", "3.txt"}
+
+
 async def test_what_is_deleted_while_it_is_ingested_ends_nothing(bench: Bench) -> None:
     keys = [str(number) for number in range(8)]
     told = await bench.read(

@@ -35,6 +35,7 @@ from dreamhub_worker.fetch_guard import AllowedNetwork
 from dreamhub_worker.links import Links
 from dreamhub_worker.sources.registry import find_factory
 from dreamhub_worker.sources.source import (
+    Begin,
     Checkpoint,
     Complete,
     Event,
@@ -180,6 +181,9 @@ class _Collector:
                 await self._settle()
                 async with self.tools.connection() as conn:
                     await sql.store_checkpoint(conn, self.tools.keys, self.key, event.state)
+            case Begin():
+                await self._settle()
+                await self._end_round()
             case Complete():
                 await self._settle()
                 await self._sweep(event.state)
@@ -233,6 +237,8 @@ class _Collector:
         known = await self._fetch_known(item)
         if known is not None and found.revision and known.revision == found.revision:
             await self._stand(item, known)
+            if isinstance(found.data, Path):
+                await asyncio.to_thread(found.data.unlink, missing_ok=True)
             return
         path = None
         try:
@@ -366,6 +372,12 @@ class _Collector:
             after = untold[-1][0]
         async with self.tools.connection() as conn, conn.transaction():
             await sql.store_checkpoint(conn, self.tools.keys, self.key, state)
+            await sql.end_round(conn, self.key, self.round)
+        self.round += 1
+
+    async def _end_round(self) -> None:
+        """What was told up to now does not count for the next Complete."""
+        async with self.tools.connection() as conn:
             await sql.end_round(conn, self.key, self.round)
         self.round += 1
 

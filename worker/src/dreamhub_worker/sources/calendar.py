@@ -72,8 +72,7 @@ class IcsFeed:
         _refuse(reply)
         for event in await asyncio.to_thread(split_calendar, reply.body):
             yield Found(event.key, event.name, MEDIA_TYPE, event.data, event.revision)
-        yield Complete()
-        yield Checkpoint({"revision": revision_of(reply.headers)})
+        yield Complete({"revision": revision_of(reply.headers)})
 
 
 def _refuse(reply: Reply) -> None:

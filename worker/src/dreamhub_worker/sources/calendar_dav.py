@@ -22,7 +22,7 @@ from dreamhub_worker.sources.calendar_xml import (
     own_path,
     parse_multistatus,
 )
-from dreamhub_worker.sources.source import Checkpoint, Complete, Event, Found, Gone, Same, Skipped, SourceContext
+from dreamhub_worker.sources.source import Begin, Checkpoint, Complete, Event, Found, Gone, Same, Skipped, SourceContext
 from dreamhub_worker.sources.web_fetch import Fetcher, Reply
 
 MAX_ANSWER = 32 * 2**20
@@ -61,14 +61,14 @@ class CalDav:
         everything = changes is None
         if changes is None:
             changes = {path: await self._all(calendar) for path, calendar in calendars.items()}
+            yield Begin()
         for change in changes.values():
             for path in change.removed:
                 yield Gone(path)
             async for event in self._tell(change.standing):
                 yield event
-        if everything:
-            yield Complete()
-        yield Checkpoint({"login": self.login, "calendars": {path: change.mark for path, change in changes.items()}})
+        state = {"login": self.login, "calendars": {path: change.mark for path, change in changes.items()}}
+        yield Complete(state) if everything else Checkpoint(state)
 
     def _marks(self, checkpoint: Checkpoint | None, calendars: Mapping[str, Resource]) -> dict[str, Any] | None:
         """Where the last reading stopped; None when it was of other calendars, and all has to be told."""

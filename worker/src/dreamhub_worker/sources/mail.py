@@ -15,8 +15,8 @@ from dreamhub_worker.sources.credentials import build_tls, require_entry
 from dreamhub_worker.sources.mail_client import Account, Envelope, Mailbox, open_mailbox
 from dreamhub_worker.sources.mail_mbox import MboxFiles
 from dreamhub_worker.sources.mail_message import MEDIA_TYPE, REVISION, message_key, message_name
-from dreamhub_worker.sources.mail_plan import Mark, Plan, plan_reading
-from dreamhub_worker.sources.source import Checkpoint, Complete, Event, Found, Skipped, Source, SourceContext
+from dreamhub_worker.sources.mail_plan import Plan, plan_reading
+from dreamhub_worker.sources.source import Begin, Checkpoint, Complete, Event, Found, Skipped, Source, SourceContext
 
 BATCH = 100
 """Messages whose headers are asked for together, and that lie between two checkpoints."""
@@ -82,6 +82,8 @@ class _Reading:
 
     async def tell(self, *, first: bool) -> AsyncIterator[Event]:
         """A first reading keeps checkpoints on its way; one that tells all again only at its end."""
+        if self.plan.everything:
+            yield Begin()
         for folder, uids in self.plan.todo.items():
             for start in range(0, len(uids), BATCH):
                 batch = uids[start : start + BATCH]
@@ -89,14 +91,11 @@ class _Reading:
                     yield event
                 self.plan.marks[folder].advance(batch)
                 if first or not self.plan.everything:
-                    yield self._checkpoint()
-        if self.plan.everything:
-            yield Complete()
-        yield self._checkpoint()
+                    yield Checkpoint(self._state())
+        yield Complete(self._state()) if self.plan.everything else Checkpoint(self._state())
 
-    def _checkpoint(self) -> Checkpoint:
-        marks: Mapping[str, Mark] = self.plan.marks
-        return Checkpoint({"account": self.account, "folders": {name: mark.to_json() for name, mark in marks.items()}})
+    def _state(self) -> dict[str, Any]:
+        return {"account": self.account, "folders": {name: mark.to_json() for name, mark in self.plan.marks.items()}}
 
     async def _tell_batch(self, folder: str, uids: Sequence[int]) -> AsyncIterator[Event]:
         envelopes = await self.mailbox.envelopes(folder, uids)

@@ -35,8 +35,7 @@ class MboxFiles:
         for entry in entries:
             async for event in self._split(entry, seen):
                 yield event
-        yield Complete()
-        yield Checkpoint(state)
+        yield Complete(state)
 
     async def _split(self, entry: ObjectEntry, seen: set[str]) -> AsyncIterator[Event]:
         path = self.context.folder / f"mbox-{new_id('ver')}"

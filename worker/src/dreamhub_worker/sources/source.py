@@ -11,9 +11,11 @@ tells, in any order unless noted:
 - `Checkpoint`: everything told so far may be forgotten; the next reading starts from this state. It is stored once all
   before it is safe, so a reader that is killed is started again from the last one and tells some things twice, which
   costs nothing.
-- `Complete`: everything that stands has been told since the last Complete. Items that were known and not told are gone:
-  for upstreams that list but never report a deletion. What begins next starts from its state, and without one from the
-  beginning, so that whoever is killed after it does not tell the end of an old list as the whole of a new one.
+- `Begin`: what follows tells everything that stands, whatever was told before. For readers that list all again after
+  they had told changes only.
+- `Complete`: everything that stands has been told since the last Complete or Begin. Items that were known and not told
+  are gone: for upstreams that list but never report a deletion. What begins next starts from its state, and without one
+  from the beginning, so that whoever is killed after it does not tell the end of an old list as the whole of a new one.
 
 Errors: raise UserError for what a person must mend (wrong password, refused address), UnavailableError for what may
 pass. Both end the run's reading; what was told before stands.
@@ -88,6 +90,11 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Begin:
+    """From here on everything that stands is told, up to the next Complete."""
+
+
+@dataclass(frozen=True, slots=True)
 class Complete:
     """Everything that stands has been told: what is known beside it is gone. Stored together with its state."""
 
@@ -95,7 +102,7 @@ class Complete:
     """As a Checkpoint's. None: the next reading starts from the beginning."""
 
 
-Event: TypeAlias = Found | Same | Gone | Skipped | Checkpoint | Complete
+Event: TypeAlias = Found | Same | Gone | Skipped | Checkpoint | Begin | Complete
 
 
 class Source(Protocol):
