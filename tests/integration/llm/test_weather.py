@@ -115,6 +115,19 @@ async def test_a_limit_is_kept_to_instead_of_run_into() -> None:
     assert len(provider.admissions) == 4
 
 
+async def test_a_process_that_is_to_end_waits_for_nobody() -> None:
+    async with run_rated_provider(RatedProvider(away=True)) as provider:
+        embedder = open_model(provider, budgetSeconds=600)
+        waiting = asyncio.ensure_future(embedder.embed(["x"]))
+        async with asyncio.timeout(60):
+            while provider.calls < 5:
+                await asyncio.sleep(0.01)
+        embedder.hurry()
+        with pytest.raises(UnavailableError):
+            await asyncio.wait_for(waiting, 60)
+        await embedder.close()
+
+
 async def test_who_waits_is_told_soon_that_a_provider_is_away() -> None:
     async with run_rated_provider(RatedProvider(away=True)) as provider:
         embedder = open_model(provider, urgentBudgetSeconds=0.5)

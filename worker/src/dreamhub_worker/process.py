@@ -98,6 +98,7 @@ async def open_toolbox(settings: WorkerSettings, opening: Future[Embedder], stop
         extractor = await stack.enter_async_context(Extractor(folder=originals))
         embedder = await asyncio.wrap_future(opening)
         stack.push_async_callback(embedder.close)
+        stack.callback(asyncio.ensure_future(_hurry(embedder, stop)).cancel)
         yield Toolbox(
             pool=pool,
             key_file=settings.keys,
@@ -120,6 +121,12 @@ async def _open_pool(settings: WorkerSettings, stop: Stop) -> Pool:
             return await open_pool(settings.database_url, options)
         except UnavailableError as error:
             await patience.wait(error)
+
+
+async def _hurry(embedder: Embedder, stop: Stop) -> None:
+    """A provider may be waited for much longer than a pod has to end."""
+    await stop.event.wait()
+    embedder.hurry()
 
 
 async def _run(settings: WorkerSettings, tools: Toolbox) -> int:

@@ -51,6 +51,10 @@ class Embedder(Protocol):
         """Raises UnavailableError when the provider stays away, InvalidInputError when it refuses the texts."""
         ...
 
+    def hurry(self) -> None:
+        """The process is to end: calls that are under way end as they would, those that wait fail as unavailable."""
+        ...
+
     async def close(self) -> None: ...
 
 

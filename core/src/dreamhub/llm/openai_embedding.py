@@ -55,6 +55,9 @@ class OpenAIEmbedder:
         waited = max((wait.seconds for wait in waits), default=0.0)  # they waited side by side
         return EmbeddingResult(normalise(stacked), tuple(n for part in tokens for n in part), waited)
 
+    def hurry(self) -> None:
+        self._provider.hurry()
+
     async def close(self) -> None:
         await self._provider.close()
         await self._caller.budget.close()

@@ -12,8 +12,6 @@ MAX_REQUEST_TOKENS = 300_000
 
 MAX_TEXT_TOKENS = 8_192
 """OpenAI's limit for one text."""
-UNLIMITED_REQUEST_TOKENS = 64_000
-"""Where the list names no limit."""
 
 
 def token_bound(text: str) -> int:
@@ -40,9 +38,10 @@ def pack(
 
 
 def request_tokens(tokens_per_minute: int | None) -> int:
-    """How large a request is packed: small enough that several are under way, and that none takes the whole budget."""
-    most = UNLIMITED_REQUEST_TOKENS if tokens_per_minute is None else round(tokens_per_minute * BURST)
-    return max(MAX_TEXT_TOKENS, min(MAX_REQUEST_TOKENS, most))
+    """How large a request is packed: with a budget, small enough that several are under way and none waits for long."""
+    if tokens_per_minute is None:
+        return MAX_REQUEST_TOKENS
+    return max(MAX_TEXT_TOKENS, min(MAX_REQUEST_TOKENS, round(tokens_per_minute * BURST)))
 
 
 @dataclass

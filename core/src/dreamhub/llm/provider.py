@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -110,9 +110,14 @@ class Provider:
             timeout=openai.Timeout(settings.timeout_seconds, connect=_CONNECT_SECONDS),
         )
         self._clock = clock
+        self._hurried = asyncio.Event()
         self._keys = KeyRing(settings.name, settings.key_files)
         self._slots = Slots(Gradient(settings.max_concurrency))
         self._times = AttemptTime(settings.timeout_seconds, least=_LEAST_SECONDS[settings.kind])
+
+    def hurry(self) -> None:
+        """Wait for nothing any more: what is under way ends, what would have to wait fails."""
+        self._hurried.set()
 
     async def close(self) -> None:
         await self.client.close()
@@ -127,7 +132,7 @@ class Provider:
         call = _Call(caller, started + patience)
         try:
             async for attempt in stamina.retry_context(
-                on=self._retry_delay, attempts=None, timeout=patience, wait_initial=0.25, wait_max=8, wait_jitter=0.5
+                on=self._retry_delay, attempts=None, timeout=patience, wait_initial=0.25, wait_max=4, wait_jitter=0.5
             ):
                 with attempt:
                     return await self._attempt(call, request)
@@ -140,7 +145,7 @@ class Provider:
 
     def _retry_delay(self, error: Exception) -> bool | float:
         """The hook of stamina: False ends, True waits by its own schedule. What keys wait for is waited at the gate."""
-        if not isinstance(error, _AttemptFailedError) or not error.verdict.retried:
+        if not isinstance(error, _AttemptFailedError) or not error.verdict.retried or self._hurried.is_set():
             return False
         verdict = error.verdict
         if verdict.asked_seconds is not None or verdict.outcome in {"timeout", "unauthorized", "quota"}:
@@ -199,7 +204,10 @@ class Provider:
         if self._clock() + seconds > call.ends_at:
             raise self._waited_out(call)
         if seconds > 0:
-            await asyncio.sleep(seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._hurried.wait()
+                raise self._waited_out(call)
 
     def _waited_out(self, call: _Call) -> DreamHubError:
         name = self.settings.name

@@ -80,5 +80,8 @@ class WordLlamaEmbedder:
                 self._table[encoding.ids].mean(axis=0, out=vectors[row])
         return EmbeddingResult(normalise(vectors), tuple(len(encoding.ids) for encoding in encodings))
 
+    def hurry(self) -> None:
+        """Nothing is waited for."""
+
     async def close(self) -> None:
         """Nothing is held open."""
