@@ -64,6 +64,9 @@ class Metrics:
 
     def _add_jobs(self, registry: CollectorRegistry) -> None:
         self.jobs = Gauge("dreamhub_jobs", "IngestJobs by phase.", ["phase"], registry=registry)
+        self.jobs_waiting = Gauge(
+            "dreamhub_jobs_waiting", "IngestJobs that have not begun, by why not.", ["reason"], registry=registry
+        )
         self.queue_wait = Histogram(
             "dreamhub_job_queue_wait_seconds",
             "From the creation of an IngestJob to the first work on it.",

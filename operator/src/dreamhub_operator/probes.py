@@ -8,7 +8,7 @@ from typing import get_args
 
 from aiohttp import web
 
-from dreamhub.crd.ingest_job import IngestPhase
+from dreamhub.crd.ingest_job import WAITING_PHASES, IngestPhase
 from dreamhub.telemetry import render
 from dreamhub_operator.cluster import Cluster
 from dreamhub_operator.freshness import Freshness
@@ -50,6 +50,12 @@ class Probes:
         counts = Counter(job.status.phase for job in self.watched.ingest_jobs.values())
         for phase in PHASES:
             self.metrics.jobs.labels(phase).set(counts[phase])
+        waiting = Counter(
+            job.status.reason for job in self.watched.ingest_jobs.values() if job.status.phase in WAITING_PHASES
+        )
+        self.metrics.jobs_waiting.clear()
+        for reason, count in waiting.items():
+            self.metrics.jobs_waiting.labels(reason.value).set(count)
         self.metrics.isolation.show(self.watched.tenants.values(), datetime.now(UTC))
         body, content_type = render(self.metrics.registry, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})

@@ -51,7 +51,7 @@ class Machine(RuleBasedStateMachine):
         cost=st.integers(0, 1000),
         elsewhere=st.booleans(),
     )
-    def wait(self, tenant: str, priority: Priority, cost: int, elsewhere: bool) -> None:  # noqa: FBT001
+    def wait(self, *, tenant: str, priority: Priority, cost: int, elsewhere: bool) -> None:
         self.number += 1
         new = Order(f"j{self.number:04}", tenant, self.now - self.number % 3, cost, priority, elsewhere)
         self.waiting[new.uid] = new

@@ -56,4 +56,15 @@ async def test_metrics_show_jobs_by_phase_and_ages() -> None:
     text = response.body.decode()
     assert 'dreamhub_jobs{phase="Running"} 1.0' in text
     assert 'dreamhub_jobs{phase="Failed"} 0.0' in text
+
+
+async def test_metrics_tell_why_jobs_have_not_begun() -> None:
+    probes = build()
+    for told in ("TenantLimit", "GlobalLimit"):
+        probes.watched.ingest_jobs["a"] = ingest_job({"phase": "Queued", "reason": told})
+        response = await probes.show_metrics(make_mocked_request("GET", "/metrics"))
+    assert isinstance(response.body, bytes)
+    text = response.body.decode()
+    assert 'dreamhub_jobs_waiting{reason="GlobalLimit"} 1.0' in text
+    assert "TenantLimit" not in text
     assert 'dreamhub_watch_age_seconds{kind="tenants"} 1.0' in text
