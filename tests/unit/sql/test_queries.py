@@ -11,7 +11,10 @@ from dreamhub.sql.queries import load_queries, parse_blocks
 
 FOLDER = Path(dreamhub.sql.__path__[0])
 FILES = sorted(path.stem for path in (FOLDER / "queries").glob("*.sql"))
-QUALIFIED = {"schema", "tenants", "logins", "owners", "audit", "pool", "plans", "runs", "reservations"}
+QUALIFIED = {
+    *("schema", "tenants", "logins", "owners", "audit", "pool", "plans", "runs", "reservations"),
+    *("fair_books", "vectors"),
+}
 """What the operator, the migrator and the guard run: they are no tenant."""
 
 

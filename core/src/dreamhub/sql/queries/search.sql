@@ -14,8 +14,8 @@ WHERE g.active
 -- The CASE keeps the planner from guessing how many chunks that leaves: of a tenant with one large document it expects
 -- none, and then takes no vector index.
 -- $1 embedding, $2 query's BM25 vector, $3 rarest terms, $4 candidates of each kind, $5 generation, $6 if filtered,
--- $7 tags, $8 media types, $9 document ids, $10 created from, $11 created until. {vector} is the column, or the column as
--- the tenant's vector index has it.
+-- $7 tags, $8 media types, $9 document ids, $10 created from, $11 created until.
+-- {vector} is the column, or the column as the tenant's vector index has it.
 WITH semantic AS (
     SELECT landing, ordinal
     FROM chunks
