@@ -101,10 +101,9 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     sessions = Sessions(stores.pool, caches.keys.find, caches.keys.reread)
     jobs = IngestJobsService(resources.Cluster(api), caches.jobs, sessions, stores.redis)
     search = SearchService(sessions, models, caches.find_tenant, metrics)
-    wake_ups = await stack.enter_async_context(WakeUps(stores.redis))
     originals = OriginalsService(sessions, stores.objects, caches.list_tenants)
     _keep_running(originals.run(), stack)
-    hub = Hub(stores.redis, wake_ups, jobs)
+    hub = Hub(stores.redis, await stack.enter_async_context(WakeUps(stores.redis)), jobs)
     stack.push_async_callback(hub.close)
     return Services(
         authenticator=authenticator,
