@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.bench.cluster import measure_cluster
 from tests.bench.control import measure_control
 from tests.bench.environment import open_environment
+from tests.bench.honesty import measure_honesty
 from tests.bench.ingestion import measure_ingestion
 from tests.bench.isolation import measure_isolation
 from tests.bench.models import measure_models
@@ -20,6 +21,7 @@ OUTPUT = Path("build/bench.json")
 MEASUREMENTS = (
     measure_quality,
     measure_ingestion,
+    measure_honesty,
     measure_storing,
     measure_control,
     measure_isolation,

@@ -189,7 +189,7 @@ def _open_links(job: JobInput) -> Sign | None:
 async def _begin(settings: WorkerSettings, tools: Toolbox) -> RunStart:
     """Join the run. What is known of its documents from the start is enqueued together with it."""
     job = settings.job
-    items = [NewItem(item.version_id, item.document_id) for item in job.documents]
+    items = [NewItem(item.version_id, item.document_id, tokens=item.tokens) for item in job.documents]
     items += [NewItem(item.version_id, item.version_id, len(item.text.encode())) for item in job.texts]
     new = NewRun(job.uid, job.job, job.build.name, settings.holder, len(items), settings.worker)
     patience = Patience(tools.stop, settings.patience_seconds)

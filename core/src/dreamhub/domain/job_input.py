@@ -30,6 +30,8 @@ class InputDocument(_Wire):
     version_id: str
     url: str
     """Presigned GET, reachable from the tenant's namespace."""
+    tokens: Annotated[int, Field(ge=0)] | None = None
+    """Estimated from what the tenant's own documents have taken. None: by its size and type alone."""
 
 
 class InputText(_Wire):

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 
 from dreamhub.crd.ingest_job import IngestJob, InlineSource
+from dreamhub.domain.cost import weigh
 from dreamhub.domain.job_input import Build, Hold, InputDocument, InputLinks, InputSource, InputText, JobInput
 from dreamhub.domain.job_token import JobClaims, sign_token
 from dreamhub.errors import ConflictError
@@ -75,12 +76,14 @@ async def _sign_documents(
     context: Context, tenant: str, ids: tuple[str, ...], found: Mapping[str, ResolvedDocument]
 ) -> tuple[InputDocument, ...]:
     """In the order of the spec. A document that was deleted meanwhile is left out; its absence was judged before."""
+    ratios = await context.ratios.find(tenant)
     return tuple(
         [
             InputDocument(
                 document_id=document,
                 version_id=found[document].version_id,
                 url=await context.objects.presign_get(tenant, found[document].version_id, URL_SECONDS),
+                tokens=weigh(found[document].size, found[document].media_type, ratios),
             )
             for document in ids
             if document in found
