@@ -48,11 +48,11 @@ SECRET = {"secretRef": {"name": "login"}}
 )
 async def test_orders_a_source(cli: Cli, double: Double, arguments: list[str], source: dict[str, Any]) -> None:
     double.on("POST", "/api/v1/ingest-jobs", answer(job(phase="Pending"), 201))
-    done = await cli("ingest", *arguments, "--tag", "t", "--force", "--name", "nightly")
+    done = await cli("ingest", *arguments, "--tag", "t", "--force", "--name", "nightly", "--priority", "Cold")
     assert done.exit_code == 0, done.stderr
     assert "ingesting as job-1" in done.stdout
     sent = json.loads(double.asked[-1].body)
-    assert (sent["name"], sent["tags"], sent["force"]) == ("nightly", ["t"], True)
+    assert (sent["name"], sent["tags"], sent["force"], sent["priority"]) == ("nightly", ["t"], True, "Cold")
     [(kind, wanted)] = source.items()
     given = {name: value for name, value in sent["source"].items() if value is not None}
     assert list(given) == [kind]

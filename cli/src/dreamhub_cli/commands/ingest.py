@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dreamhub_cli.commands.options import Json, Tags, Timeout
+from dreamhub_cli.commands.options import Json, Tags, Timeout, Urgency
 from dreamhub_cli.commands.watch import WAIT_SECONDS, follow, report, verdict
 from dreamhub_cli.connection import UsageError
 from dreamhub_cli.exit_codes import ExitCode
@@ -34,6 +34,7 @@ class Order:
     job_name: Annotated[str | None, typer.Option("--name", help="Of the job; the server makes one when absent.")] = None
     tags: Tags = None
     force: Annotated[bool, typer.Option("--force", help="Ingest again what is unchanged.")] = False
+    priority: Urgency = "Normal"
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Follow the job until all is searchable.")] = False
     timeout: Timeout = WAIT_SECONDS
     as_json: Json = False
@@ -57,7 +58,11 @@ def source(build: Callable[..., Given]) -> Callable[..., Given]:
 
 async def _order(client: Client, output: Output, order: Order, given: Given) -> ExitCode:
     wanted = IngestJobCreate(
-        name=order.job_name, source=JobSource.model_validate(given), tags=tuple(order.tags or ()), force=order.force
+        name=order.job_name,
+        source=JobSource.model_validate(given),
+        tags=tuple(order.tags or ()),
+        force=order.force,
+        priority=order.priority,
     )
     job = await client.create_ingest_job(wanted)
     if order.wait:

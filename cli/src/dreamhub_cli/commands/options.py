@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from dreamhub_client.costs import Priority
 from dreamhub_client.models import SearchFilters
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -12,6 +13,7 @@ Documents = Annotated[
     list[str] | None,
     typer.Option("--document", "-d", help="Only in the document of this id; may be given several times."),
 ]
+Urgency = Annotated[Priority, typer.Option("--priority", help="Urgent goes first, Cold when there is time.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the job.")]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dreamhub_cli.commands.options import Json, Tags, Timeout
+from dreamhub_cli.commands.options import Json, Tags, Timeout, Urgency
 from dreamhub_cli.commands.watch import WAIT_SECONDS, follow, report, verdict
 from dreamhub_cli.connection import UsageError
 from dreamhub_cli.exit_codes import ExitCode, exit_code_of
@@ -17,6 +17,7 @@ from dreamhub_cli.live import UploadBars, upload_bars
 from dreamhub_cli.output import Output, sentence, size
 from dreamhub_cli.run import run
 from dreamhub_client import Client, upload_file
+from dreamhub_client.costs import Priority
 from dreamhub_client.errors import ApiError, ClientError
 from dreamhub_client.messages import JobUpdate
 from dreamhub_client.models import Document, IngestJob, IngestJobCreate
@@ -44,6 +45,7 @@ class Order:
     ingest: bool
     wait: bool
     force: bool
+    priority: Priority
     timeout: float
 
 
@@ -55,11 +57,12 @@ def upload(
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Follow the job until all is searchable.")] = False,
     ingest: Annotated[bool, typer.Option(help="Start a job that makes the documents searchable.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Ingest again what is unchanged.")] = False,
+    priority: Urgency = "Normal",
     timeout: Timeout = WAIT_SECONDS,
     as_json: Json = False,
 ) -> None:
     """Upload documents and make them searchable."""
-    order = Order(tuple(tags or ()), ingest, wait and ingest, force, timeout)
+    order = Order(tuple(tags or ()), ingest, wait and ingest, force, priority, timeout)
 
     async def action(client: Client, output: Output) -> ExitCode:
         selection = select_files(paths)
@@ -123,7 +126,9 @@ async def start_jobs(client: Client, documents: Sequence[Document], order: Order
     return [
         await client.create_ingest_job(
             IngestJobCreate(
-                source=JobSource(documents=DocumentsSource(ids=tuple(todo[start : start + MAX_IDS]))), force=order.force
+                source=JobSource(documents=DocumentsSource(ids=tuple(todo[start : start + MAX_IDS]))),
+                force=order.force,
+                priority=order.priority,
             )
         )
         for start in range(0, len(todo), MAX_IDS)
