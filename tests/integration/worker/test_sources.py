@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 
 from dreamhub import names
-from dreamhub.domain.job_input import InputSource
+from dreamhub.domain.job_input import InputSource, OpenNetwork
 from dreamhub.domain.progress import Progress
 from dreamhub.sql.connections import Pool
 from dreamhub.sql.documents import Document, delete_document, list_documents
-from dreamhub.storage.objects import ObjectStore
+from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from tests.integration.links import LinkServer, run_links
 from tests.integration.worker.scripted import NAME, Script
 from tests.integration.worker.support import Mount, Rig, spawn
@@ -37,6 +37,10 @@ class Bench:
     server: LinkServer
     store: ObjectStore
     script: Script
+
+    @property
+    def store_settings(self) -> ObjectStoreSettings:
+        return self.store._settings
 
     def mount(self, source: InputSource, **fields: Any) -> Mount:
         mount = self.rig.mount(source=source, links=self.server.links(self.rig.tenant.tenant, "x"), **fields)
@@ -254,3 +258,31 @@ async def test_the_import_folder_is_read_again_and_again(bench: Bench) -> None:
     assert (changed.documents.done, changed.documents.skipped) == (1, 0)
     assert await bench.searchable() == {"a.md"}
     assert (await bench.documents())["a.md"].latest.number == 2
+
+
+def own_bucket(bench: Bench, folder: Path, secret: dict[str, str], *networks: OpenNetwork) -> InputSource:
+    for name, text in secret.items():
+        (folder / name).write_text(text)
+    settings = bench.store_settings
+    config = {"endpoint": settings.endpoint, "bucket": settings.bucket, "prefix": f"elsewhere/{folder.parent.name}/"}
+    return InputSource(
+        kind="s3", reader="s3", config=config, identity=str(folder), networks=networks, secret_dir=str(folder)
+    )
+
+
+async def test_a_bucket_of_ones_own_is_read_with_the_secrets_keys(bench: Bench, tmp_path: Path) -> None:
+    """Another prefix of the tests' store plays the foreign bucket."""
+    folder = tmp_path / "secret"
+    folder.mkdir()
+    settings = bench.store_settings
+    keys = {"access-key": settings.access_key, "secret-key": settings.secret_key}
+    await bench.store.put(f"elsewhere/{tmp_path.name}/a.txt", b"Text from elsewhere.")
+    loopback = OpenNetwork(cidr="127.0.0.0/8")
+    told = await bench.run(bench.mount(own_bucket(bench, folder, keys, loopback)))
+    assert (told.state, told.documents.done) == ("Succeeded", 1)
+    assert await bench.searchable() == {"a.txt"}
+    told = await bench.run(bench.mount(own_bucket(bench, folder, keys)))
+    assert [error.reason for error in told.errors] == ["AddressRefused"]
+    told = await bench.run(bench.mount(own_bucket(bench, folder, {"access-key": ""}, loopback)))
+    assert [error.reason for error in told.errors] == ["SecretMissing"]
+    assert await bench.searchable() == {"a.txt"}
