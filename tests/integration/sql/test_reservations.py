@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import pytest
@@ -16,12 +16,18 @@ from dreamhub.sql.reservations import Shortage, fetch_ratios, reserve_tokens
 from tests.integration.conftest import Database, TenantLogin
 from tests.integration.sql.support import File, connected, ingest
 
-RACERS = 50
+RACERS, POOL = 50, 10
+LIMIT = 150
+"""Less than what the first that the pool lets through want together."""
 
 
 @asynccontextmanager
 async def pool_of_operators(database: Database) -> AsyncIterator[Pool]:
-    pool = await open_pool(database.url("dreamhub_operator"), PoolOptions(maximum=10))
+    """With all connections open: they shall meet within the time that a lock is waited for."""
+    pool = await open_pool(database.url("dreamhub_operator"), PoolOptions(maximum=POOL))
+    async with AsyncExitStack() as stack:
+        for _ in range(POOL):
+            await stack.enter_async_context(pool.acquire())
     yield pool
     await pool.close()
 
@@ -34,26 +40,40 @@ async def limit(conn: Connection, tenant: str, day: int | None = None, month: in
     await set_limits(conn, tenant, Limits(tokens_per_day=day, tokens_per_month=month), suspended=False)
 
 
+async def wait_for_racers(conn: Connection) -> None:
+    """Until as many as the pool lets through stand before a lock."""
+    async with asyncio.timeout(30):
+        waiting = 0
+        while waiting < POOL:
+            waiting = await conn.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%reserve_tokens%'"
+            )
+
+
 async def test_jobs_that_race_cannot_pass_a_limit_together(
     database: Database, tenant: TenantLogin, operator_connection: Connection
 ) -> None:
-    """What was granted fits, and what was refused would not have fitted beside it."""
+    """What was granted fits, and what was refused would not have fitted beside it. They meet before the last step."""
     wishes = {f"u{number}": 1 + number * 37 % 100 for number in range(RACERS)}
-    await limit(operator_connection, tenant.tenant, day=1000)
+    await limit(operator_connection, tenant.tenant, day=LIMIT)
     await admit(operator_connection, tenant.tenant, *wishes)
-    async with pool_of_operators(database) as pool:
+    async with connected(database.server.superuser_url) as gate, pool_of_operators(database) as pool:
 
         async def race(uid: str) -> Shortage | None:
             async with pool.acquire() as conn:
                 return await reserve_tokens(conn, tenant.tenant, uid, wishes[uid])
 
-        outcomes = dict(zip(wishes, await asyncio.gather(*map(race, wishes)), strict=True))
+        async with gate.transaction():
+            await gate.execute(f'LOCK TABLE "t_{tenant.tenant}".job_admissions IN EXCLUSIVE MODE')
+            racers = [asyncio.create_task(race(uid)) for uid in wishes]
+            await wait_for_racers(gate)
+        outcomes = dict(zip(wishes, await asyncio.gather(*racers), strict=True))
     refused = {uid: shortage for uid, shortage in outcomes.items() if shortage is not None}
     granted = sum(tokens for uid, tokens in wishes.items() if uid not in refused)
     assert refused
-    assert granted <= 1000
-    assert all(granted + wishes[uid] > 1000 for uid in refused), "room was left for one that was refused"
-    assert all(shortage.kept + shortage.missing > 1000 for shortage in refused.values())
+    assert granted <= LIMIT
+    assert all(granted + wishes[uid] > LIMIT for uid in refused), "room was left for one that was refused"
+    assert all(shortage.kept + shortage.missing > LIMIT for shortage in refused.values())
 
 
 async def test_what_is_used_counts_once(
