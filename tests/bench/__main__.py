@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from tests.bench.admission import measure_admission
 from tests.bench.cluster import measure_cluster
 from tests.bench.control import measure_control
 from tests.bench.environment import open_environment
@@ -24,6 +25,7 @@ MEASUREMENTS = (
     measure_honesty,
     measure_storing,
     measure_control,
+    measure_admission,
     measure_isolation,
     measure_timing,
     measure_models,

@@ -1,0 +1,308 @@
+"""Admission on a real API server, Jobs worked on by hand: fairness beside a neighbour, and many tenants at once.
+
+Published figures to hold ours against: Kueue admits 42 workloads a second, its execution mocked as ours (its
+performance tests, 15,000 workloads in 30 queues and 50,000 in 1,000).
+"""
+
+import asyncio
+import json
+import math
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from dreamhub import names
+from tests.bench.control import cpu_seconds, open_control_plane
+from tests.bench.environment import Environment
+from tests.bench.process import BenchmarkError
+from tests.bench.table import Aim, Row
+from tests.integration.operator.control_plane import Api, ControlPlane
+from tests.integration.operator.deployment import (
+    OperatorProcess,
+    build_environment,
+    create_token,
+    eventually,
+    ready_tenant,
+)
+from tests.integration.operator.kubelet import Kubelet, succeeded
+from tests.integration.servers import pick_port, temporary_folder
+
+SLOTS = 4
+SMALL = 16
+TIMES = 100
+"""So many times the small tenant's work its neighbour has."""
+JOB_SECONDS = 1.0
+
+TENANTS = 50
+JOBS = 1_000
+AT_ONCE = 16
+PATIENCE = 900.0
+
+INGEST_JOBS = f"/apis/{names.API_GROUP}/{names.API_VERSION}"
+
+
+@dataclass
+class Workers:
+    """What kubelets and workers would do with every Job that runs: it takes a while, is recorded and complete."""
+
+    api: Api
+    seconds: float
+    began: dict[str, float] = field(default_factory=dict)
+    """When the Job of each IngestJob was seen to run, by UID, on the monotonic clock."""
+    done: set[str] = field(default_factory=set)
+    _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    _logins: dict[str, asyncpg.Connection] = field(default_factory=dict)
+    """By tenant."""
+    _turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    async def watch(self) -> None:
+        """Until cancelled, and it fails with the first work that does."""
+        headers = {"Authorization": f"Bearer {self.api.token}"}
+        url = f"{self.api.url}/apis/batch/v1/jobs?watch=true&resourceVersion=0&labelSelector={names.OWNER_UID_LABEL}"
+        try:
+            async with self.api.session.get(url, headers=headers, ssl=False, timeout=None) as response:
+                async for line in response.content:
+                    event = json.loads(line)
+                    if event["type"] in {"ADDED", "MODIFIED"}:
+                        self._see(event["object"])
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            for login in self._logins.values():
+                login.terminate()
+
+    def _see(self, job: dict[str, Any]) -> None:
+        uid = job["metadata"]["labels"][names.OWNER_UID_LABEL]
+        if uid in self.began or job["spec"].get("suspend"):
+            return
+        self.began[uid] = time.monotonic()
+        task = asyncio.create_task(self._work(job["metadata"]["labels"][names.TENANT_LABEL], uid))
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.result()
+
+    async def _work(self, tenant: str, uid: str) -> None:
+        await asyncio.sleep(self.seconds)
+        kubelet = Kubelet(self.api, tenant, uid)
+        async with self._turns[tenant]:
+            if tenant not in self._logins:
+                self._logins[tenant] = await kubelet.connect()
+            await kubelet.record(self._logins[tenant], succeeded(), last=True)
+        await kubelet.complete_job()
+        self.done.add(uid)
+
+
+@dataclass
+class Bench:
+    api: Api
+    operator: OperatorProcess
+    workers: Workers
+    ordered: dict[str, float] = field(default_factory=dict)
+    """When each IngestJob was ordered, by UID, on the monotonic clock."""
+    promises: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    """The first forecast of each that waited: when it was made, seconds, and its error."""
+    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+    @property
+    def pid(self) -> int:
+        if self.operator.process is None or not self.operator.is_running():
+            raise BenchmarkError(f"the operator has ended:\n{self.operator.log.read_text()[-3_000:]}")
+        return self.operator.process.pid
+
+    async def order(self, tenant: str, prefix: str, count: int) -> list[str]:
+        """Create so many at once; their UIDs."""
+
+        async def one(number: int) -> str:
+            async with self.gate:
+                at = time.monotonic()
+                made = await self.api.ok("POST", _path(tenant), _manifest(f"{prefix}-{number}"))
+            uid = str(made["metadata"]["uid"])
+            self.ordered[uid] = at
+            return uid
+
+        return list(await asyncio.gather(*map(one, range(count))))
+
+    async def finish(self, uids: Iterable[str]) -> None:
+        wanted = set(uids)
+
+        async def done() -> bool:
+            _ = self.pid
+            return wanted <= self.workers.done
+
+        await eventually(done, f"{len(wanted)} IngestJobs are worked on", PATIENCE)
+
+    def waits(self, uids: Iterable[str]) -> list[float]:
+        return [self.workers.began[uid] - self.ordered[uid] for uid in uids]
+
+    async def read_promises(self, tenant: str) -> None:
+        """What the statuses foretell now, of those that were told nothing before."""
+        at, now = time.monotonic(), datetime.now(UTC)
+        for item in (await self.api.ok("GET", _path(tenant)))["items"]:
+            uid, queue = item["metadata"]["uid"], item.get("status", {}).get("queue") or {}
+            if "etaSeconds" in queue and uid not in self.promises and uid not in self.workers.began:
+                told = _written_at(item) or now
+                age = (now - told).total_seconds()
+                self.promises[uid] = at - age, queue["etaSeconds"], queue["etaErrorSeconds"]
+
+
+def _written_at(item: dict[str, Any]) -> datetime | None:
+    """When the status was written, to the second."""
+    times = [entry["time"] for entry in item["metadata"].get("managedFields", ()) if entry.get("subresource")]
+    return datetime.fromisoformat(max(times)) if times else None
+
+
+def _path(tenant: str) -> str:
+    return f"{INGEST_JOBS}/namespaces/{names.namespace(tenant)}/ingestjobs"
+
+
+def _manifest(name: str) -> dict[str, Any]:
+    spec = {"source": {"inline": {"name": f"{name}.md", "text": "hello"}}}
+    version = f"{names.API_GROUP}/{names.API_VERSION}"
+    return {"apiVersion": version, "kind": "IngestJob", "metadata": {"name": name}, "spec": spec}
+
+
+async def measure_admission(environment: Environment) -> list[Row]:
+    async with open_control_plane(environment.folder) as (api, plane):
+        alone = await _measure_alone(api, plane, environment)
+        beside, promised = await _measure_beside(api, plane, environment)
+    async with open_control_plane(environment.folder) as (api, plane):
+        many = await _measure_many(api, plane, environment)
+    note = f"{SMALL} IngestJobs of {JOB_SECONDS:g} s in {SLOTS} slots, beside {SMALL * TIMES} against alone"
+    return [
+        Row("admission: p95 wait of a small tenant", "s", beside, alone, Aim("ratio", "<=", 2), note),
+        *promised,
+        *many,
+    ]
+
+
+async def _measure_alone(api: Api, plane: ControlPlane, environment: Environment) -> float:
+    async with _opened(api, plane, environment, JOB_SECONDS, SLOTS) as bench:
+        await ready_tenant(api, "alone")
+        uids = await bench.order("alone", "job", SMALL)
+        await bench.finish(uids)
+        return percentile(bench.waits(uids), 0.95)
+
+
+async def _measure_beside(api: Api, plane: ControlPlane, environment: Environment) -> tuple[float, list[Row]]:
+    async with _opened(api, plane, environment, JOB_SECONDS, SLOTS) as bench:
+        for tenant in ("large", "small"):
+            await ready_tenant(api, tenant)
+        await bench.order("large", "job", SMALL * TIMES)
+        uids = await bench.order("small", "job", SMALL)
+        await bench.finish(uids)
+        waits = bench.waits(uids)
+        await _follow(bench, "large", 45.0)
+        return percentile(waits, 0.95), _promise_rows(bench)
+
+
+async def _follow(bench: Bench, tenant: str, seconds: float) -> None:
+    """Read forecasts for so long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        await bench.read_promises(tenant)
+        await asyncio.sleep(1)
+
+
+def _promise_rows(bench: Bench) -> list[Row]:
+    outcomes = [
+        (promise, bench.workers.began[uid] - promise[0])
+        for uid, promise in bench.promises.items()
+        if uid in bench.workers.began
+    ]
+    if not outcomes:
+        raise BenchmarkError("no forecast came true or false")
+    within = statistics.mean(abs(actual - seconds) <= error + 1 for (_, seconds, error), actual in outcomes)
+    off = statistics.median(abs(actual - seconds) / max(seconds, 5) for (_, seconds, _), actual in outcomes)
+    note = f"{len(outcomes)} first forecasts that were told and came to their end"
+    return [
+        Row("admission: begun within etaErrorSeconds of the forecast", "share", within, aim=Aim("ours", ">=", 0.8)),
+        Row("admission: forecast off by, median", "of itself", off, note=note),
+    ]
+
+
+async def _measure_many(api: Api, plane: ControlPlane, environment: Environment) -> list[Row]:
+    async with _opened(api, plane, environment, 0.1, 100) as bench:
+        tenants = [f"many-{number:02}" for number in range(TENANTS)]
+        for first in range(0, TENANTS, 10):
+            await asyncio.gather(*(ready_tenant(api, tenant) for tenant in tenants[first : first + 10]))
+        cpu, started = cpu_seconds(bench.pid), time.monotonic()
+        made = await asyncio.gather(*(bench.order(tenant, "job", JOBS // TENANTS) for tenant in tenants))
+        uids = [uid for some in made for uid in some]
+        await bench.finish(uids)
+        admitted = max(bench.workers.began[uid] for uid in uids) - started
+        stuck = await _count_stuck(bench, tenants)
+        spent = cpu_seconds(bench.pid) - cpu
+        peak = _peak_megabytes(bench.pid)
+    note = f"{JOBS} IngestJobs of {TENANTS} tenants, ordered at once; execution mocked"
+    return [
+        Row(
+            "admission: many tenants", "jobs/s", JOBS / admitted, note=f"{note}; published: Kueue 42 on its own machine"
+        ),
+        Row("admission: operator's CPU a job, to its end", "ms", spent / JOBS * 1000, note=note),
+        Row("admission: operator's peak memory", "MB", peak, note=note),
+        Row("admission: IngestJobs that are stuck", "", stuck, aim=Aim("ours", "<=", 0), note=note),
+    ]
+
+
+async def _count_stuck(bench: Bench, tenants: list[str]) -> int:
+    """Of those whose work is done: they have a while to say so."""
+    left = 0
+
+    async def settled() -> bool:
+        nonlocal left
+        items = [item for tenant in tenants for item in (await bench.api.ok("GET", _path(tenant)))["items"]]
+        left = sum(item.get("status", {}).get("phase") != "Succeeded" for item in items)
+        return left == 0
+
+    try:
+        await eventually(settled, "every IngestJob tells its end", 120)
+    except AssertionError:
+        return left
+    return 0
+
+
+@asynccontextmanager
+async def _opened(
+    api: Api, plane: ControlPlane, environment: Environment, seconds: float, slots: int
+) -> AsyncIterator[Bench]:
+    with temporary_folder() as folder:
+        port = pick_port()
+        variables = {
+            **build_environment(await create_token(api), plane, environment.stores, folder),
+            "DREAMHUB_METRICS_PORT": str(port),
+            "DREAMHUB_ADMISSION": json.dumps({"concurrentJobs": slots}),
+        }
+        del variables["DREAMHUB_DRIFT_SECONDS"]
+        operator = OperatorProcess(variables, folder / "log", port)
+        operator.start()
+        workers = Workers(api, seconds)
+        watching = asyncio.create_task(workers.watch())
+        try:
+            yield Bench(api, operator, workers)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            operator.stop()
+
+
+def percentile(values: list[float], share: float) -> float:
+    """By nearest rank."""
+    return sorted(values)[math.ceil(share * len(values)) - 1]
+
+
+def _peak_megabytes(pid: int) -> float:
+    """Highest resident memory so far (proc_pid_status(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
