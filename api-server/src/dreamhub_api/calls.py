@@ -11,7 +11,7 @@ from dreamhub_api.auth.principal import Principal
 from dreamhub_api.services.bundle import Services
 from dreamhub_client.models import DocumentOutcome
 from dreamhub_client.tenants import Scope
-from dreamhub_client.wire import MAX_PAGE, MAX_TAGS, Name, Request, Tag, Wire
+from dreamhub_client.wire import MAX_PAGE, MAX_TAGS, JobName, Name, Request, Tag, Wire
 
 DEFAULT_PAGE = 50
 MAX_CURSOR_CHARACTERS = 512
@@ -40,6 +40,11 @@ class JobDocumentsQuery(PageQuery):
     """Only documents that stand so; absent is "any"."""
     reason: Annotated[str, Field(min_length=1, max_length=128, pattern="^[A-Za-z0-9]+$")] | None = None
     """Only documents with an error of this reason, such as `EncryptedPDF`."""
+
+
+class DeadLettersQuery(PageQuery):
+    job: JobName | None = None
+    """Only those of this ingest job."""
 
 
 class UploadQuery(Query):

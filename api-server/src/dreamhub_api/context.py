@@ -35,13 +35,14 @@ from dreamhub_api.hub.hub import Hub
 from dreamhub_api.metrics import Metrics, build_metrics
 from dreamhub_api.services.answers import AnswerService
 from dreamhub_api.services.bundle import Services
+from dreamhub_api.services.dead_letters import DeadLettersService
 from dreamhub_api.services.documents import DocumentsService
 from dreamhub_api.services.idempotency import IdempotencyService
 from dreamhub_api.services.ingest_jobs import IngestJobsService
 from dreamhub_api.services.links import LinksService
 from dreamhub_api.services.models import Models
 from dreamhub_api.services.originals import OriginalsService
-from dreamhub_api.services.readiness import cache_check, redis_check, schema_check
+from dreamhub_api.services.readiness import Check, cache_check, redis_check, schema_check
 from dreamhub_api.services.search import SearchService
 from dreamhub_api.services.sessions import Sessions
 from dreamhub_api.services.tickets import TicketService
@@ -110,6 +111,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         documents=DocumentsService(sessions, originals, stores.objects),
         uploads=UploadService(sessions, originals, stores.objects, settings.upload_limit_bytes, metrics),
         jobs=jobs,
+        dead_letters=DeadLettersService(jobs, sessions),
         search=search,
         answers=AnswerService(search, models, caches.find_tenant),
         tickets=TicketService(stores.redis),
@@ -119,13 +121,17 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         sessions=sessions,
         hub=hub,
         metrics=metrics,
-        checks={
-            "database": schema_check(stores.pool),
-            "redis": redis_check(stores.redis),
-            "cluster": cache_check(caches.synced),
-        },
+        checks=_build_checks(stores, caches),
         find_tenant=caches.find_tenant,
     )
+
+
+def _build_checks(stores: Stores, caches: Caches) -> dict[str, Check]:
+    return {
+        "database": schema_check(stores.pool),
+        "redis": redis_check(stores.redis),
+        "cluster": cache_check(caches.synced),
+    }
 
 
 def _open_caches(settings: Settings, api: KubernetesApi, stack: AsyncExitStack) -> Caches:

@@ -2,9 +2,19 @@
 
 from typing import Any
 
-from dreamhub_api.calls import JobDocumentsQuery, NoBody, NoQuery, Outcome, PageQuery, Route, UploadQuery
-from dreamhub_api.handlers import documents, ingest_jobs, knowledge, tenants
+from dreamhub_api.calls import (
+    DeadLettersQuery,
+    JobDocumentsQuery,
+    NoBody,
+    NoQuery,
+    Outcome,
+    PageQuery,
+    Route,
+    UploadQuery,
+)
+from dreamhub_api.handlers import dead_letters, documents, ingest_jobs, knowledge, tenants
 from dreamhub_client import models
+from dreamhub_client.dead_letters import DeadLetterChoice, DeadLetterPage, Purge, Replay
 from dreamhub_client.tenants import TenantSelf, Usage
 from dreamhub_client.wire import Wire
 
@@ -164,6 +174,36 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         NoBody,
         idempotent_by_key=True,
         begins_work=True,
+    ),
+    Route(
+        "GET",
+        "/dead-letters",
+        dead_letters.list_dead_letters,
+        "read",
+        _one(DeadLetterPage, "A page of dead letters."),
+        DeadLettersQuery,
+        NoBody,
+    ),
+    Route(
+        "POST",
+        "/dead-letters/replay",
+        dead_letters.replay_dead_letters,
+        "write",
+        _one(Replay, "What was ordered."),
+        NoQuery,
+        DeadLetterChoice,
+        body_kind="json",
+        begins_work=True,
+    ),
+    Route(
+        "POST",
+        "/dead-letters/purge",
+        dead_letters.purge_dead_letters,
+        "write",
+        _one(Purge, "How many were forgotten."),
+        NoQuery,
+        DeadLetterChoice,
+        body_kind="json",
     ),
     Route(
         "GET",

@@ -11,6 +11,7 @@ import typer
 from dreamhub_cli import exit_codes
 from dreamhub_cli.commands.ask import ask
 from dreamhub_cli.commands.control import approve, cancel, retry
+from dreamhub_cli.commands.dead_letters import dead_letters_app
 from dreamhub_cli.commands.doctor import doctor
 from dreamhub_cli.commands.ingest import ingest
 from dreamhub_cli.commands.jobs import jobs_app
@@ -127,4 +128,5 @@ def build_app(name: str, callback: Callable[..., None]) -> typer.Typer:
         app.command()(command)
     app.add_typer(ingest)
     app.add_typer(jobs_app)
+    app.add_typer(dead_letters_app)
     return app

@@ -9,6 +9,7 @@ import aiohttp
 from pydantic import BaseModel
 
 from dreamhub_client.credentials import TokenSource
+from dreamhub_client.dead_letters import DeadLetter, DeadLetterChoice, DeadLetterPage, Purge, Replay
 from dreamhub_client.errors import ProtocolError, UnreachableError, WaitTimeoutError
 from dreamhub_client.messages import JobUpdate
 from dreamhub_client.models import (
@@ -143,6 +144,22 @@ class Client:
     async def retry_ingest_job(self, name: str) -> IngestJob:
         """Orders the failed documents of a job once more; the new job. Never sent again after a lost connection."""
         return await self._transport.read(Call("POST", f"{_job_path(name)}/retry", repeatable=False), IngestJob)
+
+    # Dead letters
+
+    def iterate_dead_letters(self, job: str | None = None) -> AsyncIterator[DeadLetter]:
+        """Documents that ingest jobs have given up, in the order in which they did."""
+        only = [("job", job)] if job is not None else []
+        return self._iterate(f"{API_PREFIX}/dead-letters", DeadLetterPage, only)
+
+    async def replay_dead_letters(self, choice: DeadLetterChoice) -> Replay:
+        """Orders their documents once more, as one new job. Never sent again after a lost connection."""
+        call = Call("POST", f"{API_PREFIX}/dead-letters/replay", model=choice, repeatable=False)
+        return await self._transport.read(call, Replay)
+
+    async def purge_dead_letters(self, choice: DeadLetterChoice) -> Purge:
+        """Forgets them. The documents stay as they are."""
+        return await self._transport.read(Call("POST", f"{API_PREFIX}/dead-letters/purge", model=choice), Purge)
 
     async def fetch_task(self, name: str) -> Task:
         return await self._transport.read(Call("GET", f"{API_PREFIX}/tasks/{segment(name)}"), Task)

@@ -51,6 +51,14 @@ def _job_by_name(ids: Ids) -> Json:
     return {"json": {"name": ids.job, "source": {"inline": inline}}}
 
 
+def _of_job(ids: Ids) -> Json:
+    return {"params": {"job": ids.job}}
+
+
+def _letters(ids: Ids) -> Json:
+    return {"json": {"job": ids.job}}
+
+
 def _search(ids: Ids) -> Json:
     return {"json": {"query": f"{ids.marker} valve opens", "filters": {"documents": [ids.document]}}}
 
@@ -94,6 +102,9 @@ CASES: dict[RouteKey, tuple[Case, ...]] = {
     ("POST", "/api/v1/ingest-jobs/{job_name}/approve"): (Case(403),),
     ("POST", "/api/v1/ingest-jobs/{job_name}/cancel"): _MISSING,
     ("POST", "/api/v1/ingest-jobs/{job_name}/retry"): _MISSING,
+    ("GET", "/api/v1/dead-letters"): (Case(200), Case(200, _of_job, name="of a job")),
+    ("POST", "/api/v1/dead-letters/replay"): (Case(200, _letters),),
+    ("POST", "/api/v1/dead-letters/purge"): (Case(200, _letters),),
     ("GET", "/api/v1/tasks/{job_name}"): _MISSING,
     ("POST", "/api/v1/search"): (Case(200, _search, name="by id"), Case(200, _search_by_words, name="by words")),
     ("POST", "/api/v1/answers"): (Case(200, _answer),),

@@ -27,9 +27,6 @@ PAGE = 1000
 TAKEN_AT_ONCE = 16
 """At most; the fewer are left, the fewer a worker takes, so that the last ones are shared."""
 
-OWN_AT_ONCE = 1000
-"""What an earlier attempt of this worker had in hand is taken over in one go."""
-
 _NOWHERE = ""
 """Entry of an item that came from the database."""
 
@@ -112,7 +109,7 @@ class SharedQueue:
 
     async def _take(self, held: Container[str]) -> Sequence[Delivery]:
         own = not self._begun
-        count = OWN_AT_ONCE if own else max(1, min(TAKEN_AT_ONCE, self._left // (4 * self.workers)))
+        count = max(1, min(TAKEN_AT_ONCE, self._left // (4 * self.workers)))
         if own:
             await self.fill()
         taken = await self.stream.take(str(self.run.worker), count, LEASE_SECONDS, own=own)

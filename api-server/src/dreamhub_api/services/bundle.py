@@ -8,6 +8,7 @@ from dreamhub_api.auth.authenticator import Authenticator
 from dreamhub_api.hub.hub import Hub
 from dreamhub_api.metrics import Metrics
 from dreamhub_api.services.answers import AnswerService
+from dreamhub_api.services.dead_letters import DeadLettersService
 from dreamhub_api.services.documents import DocumentsService
 from dreamhub_api.services.idempotency import IdempotencyService
 from dreamhub_api.services.ingest_jobs import IngestJobsService
@@ -26,6 +27,7 @@ class Services:
     documents: DocumentsService
     uploads: UploadService
     jobs: IngestJobsService
+    dead_letters: DeadLettersService
     search: SearchService
     answers: AnswerService
     tickets: TicketService

@@ -11,6 +11,9 @@ import hashlib
 KEPT_SECONDS = 24 * 3600
 """After the last use; what is left then is filled up again."""
 
+OWN_ENTRIES = 1000
+"""Of what an earlier life of a worker had in hand, taken over in one go."""
+
 _CODE = f"""
 local GROUP = 'workers'
 
@@ -53,7 +56,7 @@ local function take(keys, args)
   local consumer, count, lease = args[1], tonumber(args[2]), args[3]
   open(keys[1])
   local found = {{}}
-  if args[4] == 'own' then collect(found, read(keys[1], consumer, count, '0')) end
+  if args[4] == 'own' then collect(found, read(keys[1], consumer, {OWN_ENTRIES}, '0')) end
   if #found == 0 then collect(found, read(keys[1], consumer, count, '>')) end
   if #found == 0 then
     local claimed = redis.call('XAUTOCLAIM', keys[1], GROUP, consumer, lease, '0-0', 'COUNT', count)

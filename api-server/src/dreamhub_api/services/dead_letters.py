@@ -1,0 +1,55 @@
+"""Dead letters of a tenant: listed, replayed into a new ingest job, purged."""
+
+from dreamhub.crd.ingest_job import MAX_DOCUMENTS
+from dreamhub.sql import dead_letters as sql
+from dreamhub_api.services.ingest_jobs import IngestJobsService
+from dreamhub_api.services.sessions import Sessions
+from dreamhub_client.dead_letters import DeadLetter, DeadLetterChoice, DeadLetterPage, Replay
+from dreamhub_client.models import IngestJobCreate
+from dreamhub_client.sources import DocumentsSource, JobSource
+
+
+class DeadLettersService:
+    def __init__(self, jobs: IngestJobsService, sessions: Sessions) -> None:
+        self._jobs = jobs
+        self._sessions = sessions
+
+    async def page(self, tenant: str, job: str | None, cursor: str | None, limit: int) -> DeadLetterPage:
+        async with self._sessions.open(tenant, readonly=True) as session:
+            page = await sql.list_dead_letters(session.conn, job, cursor=cursor, limit=limit)
+        return DeadLetterPage(items=tuple(map(_view, page.items)), next_cursor=page.next_cursor)
+
+    async def replay(self, tenant: str, choice: DeadLetterChoice) -> Replay:
+        """Order their documents once more, as one new job.
+
+        The job is created first: should this end before the letters are marked, they are there still, and a document
+        that is ingested twice is found unchanged. Raises QuotaExceededError when the queue is full.
+        """
+        wanted = sql.Choice(choice.job, choice.versions)
+        async with self._sessions.open(tenant, readonly=True) as session:
+            found = await sql.choose_dead_letters(session.conn, wanted, MAX_DOCUMENTS + 1)
+        chosen = found[:MAX_DOCUMENTS]
+        if not chosen:
+            return Replay(replayed=0, left=False)
+        ids = tuple(dict.fromkeys(item.document_id for item in chosen))
+        job = await self._jobs.create(tenant, IngestJobCreate(source=JobSource(documents=DocumentsSource(ids=ids))))
+        async with self._sessions.open(tenant) as session:
+            await sql.mark_replayed(session.conn, chosen, job.name)
+        return Replay(job=job, replayed=len(chosen), left=len(found) > MAX_DOCUMENTS)
+
+    async def purge(self, tenant: str, choice: DeadLetterChoice) -> int:
+        async with self._sessions.open(tenant) as session:
+            return await sql.purge_dead_letters(session.conn, sql.Choice(choice.job, choice.versions))
+
+
+def _view(letter: sql.DeadLetter) -> DeadLetter:
+    return DeadLetter(
+        document=letter.error.document,
+        version=letter.version_id,
+        job=letter.job,
+        error_class=letter.error.error_class,
+        reason=letter.error.reason,
+        message=letter.error.message,
+        attempts=letter.attempts,
+        failed_at=letter.failed_at,
+    )

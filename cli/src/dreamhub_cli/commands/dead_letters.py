@@ -1,0 +1,92 @@
+"""`dreamhub dead-letters`, and `replay` and `purge` below it."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from dreamhub_cli.commands.options import Json
+from dreamhub_cli.exit_codes import ExitCode
+from dreamhub_cli.output import Output, printable
+from dreamhub_cli.run import run
+from dreamhub_client import Client
+from dreamhub_client.dead_letters import DeadLetter, DeadLetterChoice
+
+dead_letters_app = typer.Typer(name="dead-letters", invoke_without_command=True, rich_markup_mode=None)
+
+Job = Annotated[str | None, typer.Option("--job", help="Only those of this ingest job.")]
+Versions = Annotated[list[str] | None, typer.Argument(help="Versions of documents; all of them when none is named.")]
+
+
+@dead_letters_app.callback()
+def dead_letters(context: typer.Context, *, job: Job = None, as_json: Json = False) -> None:
+    """List the documents that ingest jobs have given up."""
+    if context.invoked_subcommand is not None:
+        return
+
+    async def action(client: Client, output: Output) -> ExitCode:
+        found = [letter async for letter in client.iterate_dead_letters(job)]
+        if output.as_json:
+            output.document({"items": found})
+        elif found:
+            output.out.print(build_table(found))
+        else:
+            output.note("no dead letters")
+        return ExitCode.OK
+
+    run(context, action, as_json=as_json)
+
+
+@dead_letters_app.command()
+def replay(context: typer.Context, versions: Versions = None, *, job: Job = None, as_json: Json = False) -> None:
+    """Order the documents of dead letters once more, as a new job."""
+    choice = choose(job, versions)
+
+    async def action(client: Client, output: Output) -> ExitCode:
+        made = await client.replay_dead_letters(choice)
+        if output.as_json:
+            output.document(made)
+        elif made.job is None:
+            output.note("nothing to replay: there are no such dead letters, or their documents are gone")
+        else:
+            output.note(f"{made.replayed} replayed in the job {made.job.name}")
+            if made.left:
+                output.note("there are more than one job takes: replay again")
+        return ExitCode.OK
+
+    run(context, action, as_json=as_json)
+
+
+@dead_letters_app.command()
+def purge(context: typer.Context, versions: Versions = None, *, job: Job = None, as_json: Json = False) -> None:
+    """Forget dead letters. The documents stay as they are."""
+    choice = choose(job, versions)
+
+    async def action(client: Client, output: Output) -> ExitCode:
+        done = await client.purge_dead_letters(choice)
+        if output.as_json:
+            output.document(done)
+        else:
+            output.note(f"{done.purged} forgotten")
+        return ExitCode.OK
+
+    run(context, action, as_json=as_json)
+
+
+def choose(job: str | None, versions: list[str] | None) -> DeadLetterChoice:
+    return DeadLetterChoice(job=job, versions=tuple(versions) if versions else None)
+
+
+def build_table(letters: list[DeadLetter]) -> Table:
+    table = Table("Failed", "Job", "Document", "Version", "Reason", "Message", box=None)
+    for letter in letters:
+        table.add_row(
+            letter.failed_at.strftime("%Y-%m-%d %H:%M"),
+            letter.job,
+            letter.document,
+            letter.version,
+            letter.reason,
+            Text(printable(letter.message)),
+        )
+    return table

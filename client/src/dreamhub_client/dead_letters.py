@@ -1,0 +1,52 @@
+"""The wire's part about dead letters: documents that ingest jobs have given up, until they are replayed or purged."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from dreamhub_client.models import IngestJob, Page
+from dreamhub_client.wire import MAX_IDS, JobName, Request, Wire
+
+VersionId = Annotated[str, StringConstraints(pattern=r"^ver_[0-9a-f]{32}$")]
+
+
+class DeadLetter(Wire):
+    """A document that a job has given up."""
+
+    document: str
+    version: str
+    job: str
+    """Name of the ingest job."""
+    error_class: Literal["Permanent", "Transient", "Quota"] = Field(alias="class")
+    reason: str
+    message: str
+    attempts: int
+    """How many passing errors it met before it was given up; 0 where the first error was final."""
+    failed_at: AwareDatetime
+
+
+class DeadLetterPage(Page[DeadLetter]):
+    pass
+
+
+class DeadLetterChoice(Request):
+    """Which dead letters. Nothing named is all of them."""
+
+    job: JobName | None = None
+    """Only those of this ingest job."""
+    versions: Annotated[tuple[VersionId, ...], Field(min_length=1, max_length=MAX_IDS)] | None = None
+    """Only these document versions."""
+
+
+class Replay(Wire):
+    """What a replay has ordered."""
+
+    job: IngestJob | None = None
+    """The new ingest job. Absent where nothing could be replayed."""
+    replayed: int
+    left: bool
+    """Whether there are more than one job takes: replay again."""
+
+
+class Purge(Wire):
+    purged: int
