@@ -106,6 +106,13 @@ async def test_robots_txt_is_obeyed(site: Site, tmp_path: Path) -> None:
     assert site.asked["/robots.txt"] == 1
 
 
+async def test_a_site_that_lets_nothing_be_read_is_no_success(site: Site, tmp_path: Path) -> None:
+    site.robots, site.pages = "User-agent: *\nDisallow: /\n", {"/": page("Start")}
+    with pytest.raises(InvalidInputError, match=r"no page was read: .*robots\.txt") as told:
+        await crawl(site, tmp_path).read()
+    assert told.value.code == "NothingToRead"
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 async def test_a_site_without_robots_txt_may_be_read(site: Site, tmp_path: Path, status: int) -> None:
     site.robots, site.pages = status, {"/": page("Start")}

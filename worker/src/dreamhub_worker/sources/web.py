@@ -82,10 +82,15 @@ class Crawl:
     """Host and port of what may be read. Grows by where start pages redirect to."""
     _pace: Pace = field(default_factory=Pace)
     _answered: bool = False
+    _stands: bool = False
+    """Whether any page was told."""
+    _obstacle: str = ""
+    """Why a start page was not."""
     _failed: list[Target] = field(default_factory=list)
     """One after another, up to now."""
 
     def __post_init__(self) -> None:
+        self._stands = bool(self.frontier.done)  # a reading that goes on
         self._robots = Robots(self.fetcher)
         self._visitor = Visitor(self.fetcher, self.context.folder, self.context.size_limit)
 
@@ -108,6 +113,7 @@ class Crawl:
                 self.frontier.keep(target)
                 events = [Skipped(target.url, error.code, error.message)]
             for event in events:
+                self._note(target, event)
                 yield event
             if len(self._failed) >= MAX_FAILURES:
                 self.frontier.put_back(self._failed)
@@ -118,6 +124,13 @@ class Crawl:
         if failure is not None and not self._answered:
             raise _down(failure)
         yield Checkpoint(self.frontier.state())
+        if self._obstacle and not self._stands:
+            raise InvalidInputError(f"no page was read: {self._obstacle}", code="NothingToRead")
+
+    def _note(self, target: Target, event: Event) -> None:
+        self._stands |= isinstance(event, Found | Same)
+        if isinstance(event, Skipped) and target.depth == 0:
+            self._obstacle = event.message
 
     async def _take(self, target: Target) -> list[Event]:
         """One page, and what it means for the others. Raises UnavailableError."""
