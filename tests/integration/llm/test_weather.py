@@ -49,8 +49,10 @@ async def while_workers_try(seconds: float) -> None:
 
 
 async def test_errors_and_hangs_lose_nothing_and_are_asked_for_once_more_only() -> None:
-    async with run_rated_provider(RatedProvider(error_share=0.05, hang_share=0.02)) as provider:
-        embedder = open_model(provider)
+    """By the list's own timeout a hang would take ten minutes."""
+    weather = RatedProvider(error_share=0.05, hang_share=0.02, hang_seconds=3600)
+    async with run_rated_provider(weather) as provider, asyncio.timeout(120):
+        embedder = open_model(provider, timeoutSeconds=600)
         await embed_all(embedder, BATCHES)
         await embedder.close()
     failed = provider.calls - provider.served
