@@ -26,7 +26,7 @@ from tests.integration.sql.support import connected
 
 @dataclass(frozen=True)
 class Worker:
-    """A tenant with a run that goes on, one original that is an item of it, and one that is not."""
+    """A tenant with a run that goes on, one original that is an item of it, and one of another run."""
 
     login: TenantLogin
     run: str
@@ -68,8 +68,9 @@ async def make_worker(login: TenantLogin, store: ObjectStore) -> Worker:
             new = NewUpload(new_id("doc"), version, f"{version}.txt", "text/plain", len(content), content[:32])
             await register_upload(conn, login.keys, new)
         await announce_object(conn, announced)
-        await start_run(conn, NewRun(run, "job", "test", "pod"))
-        await enqueue(conn, run, [NewItem(item, new_id("doc"))])
+        for each, version in ((run, item), (str(uuid.uuid4()), other)):
+            await start_run(conn, NewRun(each, "job", "test", "pod"))
+            await enqueue(conn, each, [NewItem(version, new_id("doc"))])
     await store.put(f"{names.import_folder(login.tenant)}hand/book.md", b"A handbook.")
     return Worker(login, run, item, other, announced)
 
