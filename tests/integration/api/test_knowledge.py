@@ -12,6 +12,7 @@ from dreamhub.domain.terms import TermIndex
 from dreamhub.ids import new_id
 from dreamhub.llm.embedding import Embedder, open_embedder
 from dreamhub.llm.models import BUILTIN_EMBEDDING, DEFAULT_MODELS
+from dreamhub.secret_files import secret_source
 from dreamhub.sql.documents import NewUpload, register_upload
 from dreamhub.sql.ingest import (
     Chunk,
@@ -23,6 +24,9 @@ from dreamhub.sql.ingest import (
     seal_chunks,
     store_batch,
 )
+from dreamhub.storage.functions import load_functions
+from dreamhub.storage.model_budget import Place, fetch_calls
+from dreamhub.storage.redis_login import open_redis
 from dreamhub_api.settings import Settings
 from tests.integration.api.conftest import ready_caller
 from tests.integration.api.platform import Caller, Cluster, Tenant, run_server, until
@@ -112,6 +116,17 @@ async def test_a_slide_is_called_one_everywhere(caller: Caller, acme: Tenant, em
         assert (place["page"], place["unit"]) == (2, "slide")
 
 
+async def test_what_was_made_names_its_build_and_generation(caller: Caller, handbook: str) -> None:
+    (version,) = (await caller.ok("GET", f"/documents/{handbook}/versions"))["items"]
+    chunks = (await caller.ok("GET", f"/documents/{handbook}/chunks"))["items"]
+    assert version["workerBuild"]
+    assert version["generation"] >= 1
+    assert {(chunk["workerBuild"], chunk["generation"]) for chunk in chunks} == {
+        (version["workerBuild"], version["generation"])
+    }
+    assert {chunk["strategy"] for chunk in chunks} != {None}
+
+
 async def test_filters(caller: Caller, handbook: str) -> None:
     async def hits(**filters: object) -> int:
         return len((await caller.ok("POST", "/search", json={"query": "filter", "filters": filters}))["hits"])
@@ -179,7 +194,9 @@ async def test_answer_by_the_tenants_language_model(  # noqa: PLR0913, PLR0917 -
     tmp_path: Path,
 ) -> None:
     """Configured, not coded: an entry in the platform's model list and its name in the tenant."""
-    async with run_provider() as provider:
+    place = Place(acme.name, "test-chat")
+    async with run_provider() as provider, open_redis(secret_source(settings.redis_url_file)) as redis:
+        await load_functions(redis)
         models = tmp_path / "models.yaml"
         models.write_text(
             "models:\n"
@@ -190,11 +207,13 @@ async def test_answer_by_the_tenants_language_model(  # noqa: PLR0913, PLR0917 -
         async with run_server(settings.model_copy(update={"models_file": models})) as url:
             caller = await ready_caller(http, url, acme)
             answer = await caller.ok("POST", "/answers", json={"question": "How long may goods be returned?"})
+        calls = (await fetch_calls(redis, [place]))[place]
     assert (answer["answer"], answer["model"]) == ("Thirty days [1].", "test-chat")
     assert answer["citations"][0]["documentId"] == handbook
     prompt = provider.requests[-1]["messages"]
     assert "thirty days" in prompt[1]["content"]
     assert prompt[1]["content"].endswith("How long may goods be returned?")
+    assert (calls.outcomes, calls.tokens) == ({"ok": 1}, 15), "taken from the tenant's own budget"
 
 
 async def test_model_that_is_not_listed(caller: Caller, cluster: Cluster, acme: Tenant, handbook: str) -> None:

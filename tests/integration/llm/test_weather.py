@@ -60,6 +60,15 @@ async def test_errors_and_hangs_lose_nothing_and_are_asked_for_once_more_only() 
     assert provider.calls <= len(BATCHES) * 1.5
 
 
+async def test_a_provider_that_is_slower_than_expected_gets_its_time() -> None:
+    """A third of the timeout at first, and twice as long with each try."""
+    async with run_rated_provider(RatedProvider(latency=1.0)) as provider:
+        embedder = open_model(provider, timeoutSeconds=2.4)
+        await embedder.embed(["x"])
+        await embedder.close()
+    assert 2 <= provider.calls <= 3
+
+
 async def test_an_outage_under_load_loses_nothing_and_few_calls_are_wasted_on_it() -> None:
     async with run_rated_provider(RatedProvider()) as provider:
         embedder = open_model(provider)
