@@ -71,6 +71,11 @@ test-long: .venv/synced ## Ten thousand steps of two tenants at once, in any ord
 	@python -m hack.host integration
 	@DREAMHUB_TEST_STEPS=10000 $(PYTEST) tests/integration/isolation/test_machine.py
 
+.PHONY: chaos
+chaos: .venv/synced ## Kill workers, operator, Redis and PostgreSQL, one a second, during a large run; CHAOS_ARGS="--mutant no-fencing"
+	@python -m hack.host integration
+	@python -m tests.chaos $(CHAOS_ARGS)
+
 .PHONY: walls
 walls: .venv/synced ## Take down each wall between tenants in turn and see which test notices: about six minutes
 	@python -m hack.host integration

@@ -1,0 +1,79 @@
+"""Processes that are killed and come back: servers on their old ports and data, workers as their Job does it."""
+
+import asyncio
+import os
+import pwd
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.integration.servers import ServerError, _programs, wait_for_port
+
+EXIT_DONE = 0
+
+
+@dataclass
+class Mortal:
+    """A process that is started again whenever it ends otherwise than well."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    port: int | None = None
+    process: "subprocess.Popen[bytes] | None" = None
+    kills: int = 0
+
+    def start(self) -> None:
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.command, env={**os.environ, **self.environment}, stdout=output, stderr=output
+            )
+
+    def kill(self) -> bool:
+        """False when there is nothing to kill: it is over, or not up yet."""
+        if self.process is None or self.process.poll() is not None:
+            return False
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.kills += 1
+        return True
+
+    async def keep(self) -> None:
+        """Until it has ended well, or this is cancelled."""
+        while True:
+            self.start()
+            while self.process is not None and self.process.poll() is None:
+                await asyncio.sleep(0.05)
+            if self.process is not None and self.process.returncode == EXIT_DONE and self.port is None:
+                return
+            await asyncio.sleep(0.2)
+
+    async def ready(self) -> None:
+        """Of a server: it listens."""
+        while True:
+            try:
+                if self.port is not None and self.process is not None:
+                    await asyncio.to_thread(wait_for_port, self.port, self.process, self.log)
+            except ServerError:
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+
+def postgres_command(data: Path, port: int) -> list[str]:
+    """As `run_postgres` starts it, over a folder that this one has made."""
+    nobody = pwd.getpwnam("nobody")
+    drop = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+    settings = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": data, "fsync": "off"}
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    server = [str(_programs() / "postgres"), "-D", str(data), *options, "-c", "shared_buffers=256MB"]
+    return [*(drop if os.geteuid() == 0 else []), *server]
+
+
+def redis_command(folder: Path, port: int, password: str) -> list[str]:
+    """Without persistence: after a kill it has forgotten streams, functions and users."""
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    return [*command, "--requirepass", password, "--save", "", "--appendonly", "no"]

@@ -1,0 +1,69 @@
+"""A run's progress is the sum of its workers', and its percent never goes back."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dreamhub.domain.progress import DocumentError, Progress, Timing
+from dreamhub.domain.run_totals import MAX_ERRORS, RunTotals, WorkerReport, WorkerShare, sum_up
+
+RUN = RunTotals(total=10, weight=1_000, collected=True)
+
+
+def share(**changes: object) -> WorkerShare:
+    return replace(WorkerShare(), **changes)  # type: ignore[arg-type] # any field of it
+
+
+@given(st.lists(st.tuples(st.integers(0, 1_500), st.floats(0, 1_500), st.integers(1, 2_000)), max_size=20))
+def test_percent_never_goes_back(steps: list[tuple[int, float, int]]) -> None:
+    """Whatever is settled, put off or found: also when there is more to do than was known."""
+    last = Progress()
+    for settled, current, whole in steps:
+        workers = [share(weight=settled, report=WorkerReport(current_weight=current))]
+        progress = sum_up(replace(RUN, weight=whole), workers, last)
+        assert last.percent <= progress.percent <= 99
+        last = progress
+    assert sum_up(RUN, [], last, state="Succeeded").percent == 100
+
+
+def test_counts_are_sums() -> None:
+    workers = [
+        share(done=3, skipped=1, chunks=30, pages=2, weight=300, report=WorkerReport(tokens=7, current_chunks=4)),
+        share(failed=1, chunks=5, weight=100, report=WorkerReport(stage="Embedding", tokens=1, current_weight=100)),
+    ]
+    progress = sum_up(RUN, workers, Progress(stage="Fetching"))
+    counts = progress.documents
+    assert (counts.total, counts.done, counts.skipped, counts.failed) == (10, 3, 1, 1)
+    assert (progress.chunks, progress.pages, progress.tokens, progress.percent) == (39, 2, 8, 50)
+    assert progress.stage == "Embedding"
+
+
+def test_what_a_dead_worker_had_in_hand_is_not_counted_and_what_it_settled_is() -> None:
+    dead = share(
+        alive=False, done=1, weight=100, report=WorkerReport(current_weight=500, weight_per_second=9, tokens=5)
+    )
+    progress = sum_up(RUN, [dead], Progress())
+    assert (progress.percent, progress.tokens, progress.eta_seconds) == (10, 5, None)
+
+
+def test_remaining_time_follows_from_the_rates_together() -> None:
+    workers = [share(weight=100, report=WorkerReport(weight_per_second=rate)) for rate in (20, 60)]
+    assert sum_up(RUN, workers, Progress()).eta_seconds == 10
+    assert sum_up(replace(RUN, collected=False), workers, Progress()).eta_seconds is None, "more may come"
+    assert sum_up(RUN, workers, Progress(), state="Failed").eta_seconds == 0
+
+
+def test_timings_add_up_and_the_slowest_model_counts() -> None:
+    timings = [Timing(parse_seconds=1, embed_p95_seconds=0.5), Timing(parse_seconds=2, embed_p95_seconds=2)]
+    workers = [share(report=WorkerReport(timing=timing)) for timing in timings]
+    assert sum_up(RUN, workers, Progress()).timing == Timing(parse_seconds=3, embed_p95_seconds=2)
+
+
+def test_only_ten_errors_travel() -> None:
+    errors = [DocumentError(document=str(n), error_class="Permanent", reason="r", message="m") for n in range(20)]
+    assert sum_up(RUN, [], Progress(), errors).errors == tuple(errors[:MAX_ERRORS])
+
+
+def test_an_empty_run_has_no_share() -> None:
+    assert sum_up(RunTotals(0, 0, collected=True), [], Progress()).percent == 0
