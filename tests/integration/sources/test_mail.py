@@ -1,8 +1,11 @@
 """Mail folders of a real Dovecot, and mailboxes in files: what is told, what is fetched, what is gone."""
 
+import asyncio
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from dreamhub.errors import InvalidInputError, UnavailableError
+from dreamhub_worker.sources import mail_client
 from dreamhub_worker.sources.mail import BATCH, mail_source
 from dreamhub_worker.sources.source import Event, Found, ObjectEntry
 from tests.integration.servers import temporary_folder
-from tests.integration.sources.certificates import make_certificate
+from tests.integration.sources.certificates import Certificate, make_certificate
 from tests.integration.sources.conftest import LOOPBACK
 from tests.integration.sources.dovecot import Dovecot, message, run_dovecot
 from tests.integration.sources.library import Library, left_in
@@ -246,3 +250,79 @@ async def test_files_that_are_no_mailboxes_and_messages_too_large_are_left_out(t
     reading = await library.read()
     assert reading.opened == ["mid:<small@x>"]
     assert reading.skipped == {"mid:<huge@x>": "TooLarge", "m/b": "NotAMailbox"}
+
+
+@dataclass
+class HostileServer:
+    """Speaks IMAP until it is asked for messages; answers that with what it likes."""
+
+    answer: bytes
+    offers: bytes = b"AUTH=PLAIN"
+    said: list[bytes] = field(default_factory=list)
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            writer.write(b"* OK [CAPABILITY IMAP4rev1 " + self.offers + b"] ready\r\n")
+            while line := await reader.readline():
+                self.said.append(line)
+                writer.write(self._reply(*line.split(maxsplit=2)))
+                await writer.drain()
+            writer.close()
+
+    def _reply(self, tag: bytes, command: bytes = b"", rest: bytes = b"") -> bytes:
+        if command == b"AUTHENTICATE":
+            return b"+ \r\n"
+        if command == b"UID" and rest.startswith(b"FETCH"):
+            return self.answer
+        untagged = {
+            b"CAPABILITY": b"* CAPABILITY IMAP4rev1 " + self.offers + b"\r\n",
+            b"EXAMINE": b"* 1 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [UIDNEXT 2] x\r\n",
+            b"UID": b"* SEARCH 1\r\n",
+            b"LOGOUT": b"* BYE x\r\n",
+        }
+        tag = tag if command else self.said[-2].split()[0]  # behind the credentials, which are a line of their own
+        return untagged.get(command, b"") + tag + b" OK done\r\n"
+
+
+@asynccontextmanager
+async def run_hostile(server: HostileServer, certificate: Certificate, *, tls: bool = True) -> AsyncIterator[int]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    running = await asyncio.start_server(server.talk, "127.0.0.1", 0, ssl=context if tls else None)
+    async with running:
+        yield running.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (b"* 1 FETCH (UID 1 BODY[] {9999999999}\r\n", "larger than what was asked for"),
+        (b"* 1 FETCH (UID 1 BODY[] {100000000}\r\n" + b"x" * 1000, "larger than what was asked for"),
+        (b"* 1 FETCH (UID 1 FLAGS ())\r\n" * 400_000, "larger than what was asked for"),
+        (b"* " + b"x" * 2_000_000, "got more than 1000000 bytes"),
+        (b"garbage\r\n", "unexpected response"),
+        (b"", ""),
+    ],
+    ids=["huge literal", "large literal", "endless answers", "endless line", "garbage", "nothing"],
+)
+async def test_a_hostile_server_ends_the_reading_and_nothing_else(
+    dovecot: Dovecot, tmp_path: Path, answer: bytes, cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail_client, "_COMMAND_SECONDS", 5.0)
+    server = HostileServer(answer)
+    async with run_hostile(server, dovecot.certificate) as port:
+        library = mailbox(dovecot, "ada", tmp_path, port=port)
+        with pytest.raises(UnavailableError) as ended:
+            await library.read()
+    assert cause in str(ended.value.__cause__)
+    assert any(b" FETCH " in line for line in server.said)
+    assert library.items == {}
+
+
+async def test_without_tls_no_password_is_sent(dovecot: Dovecot, tmp_path: Path) -> None:
+    server = HostileServer(b"", offers=b"AUTH=PLAIN")
+    async with run_hostile(server, dovecot.certificate, tls=False) as port:
+        with pytest.raises(InvalidInputError) as refused:
+            await mailbox(dovecot, "ada", tmp_path, port=port, tls="StartTLS").read()
+    assert refused.value.code == "InsecureCredentials"
+    assert {line.split()[1].upper() for line in server.said} <= {b"CAPABILITY", b"LOGOUT"}

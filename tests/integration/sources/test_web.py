@@ -1,13 +1,16 @@
 """The crawl against a real HTTP server: what is read, what is not, and what a second reading asks for."""
 
+import asyncio
 import gzip
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientTimeout, web
 
 from dreamhub.errors import InvalidInputError, UnavailableError
+from dreamhub_worker.sources import web_fetch
 from dreamhub_worker.sources.source import Checkpoint, Event, Found
 from dreamhub_worker.sources.web import WebSource
 from tests.integration.sources.conftest import LOOPBACK
@@ -319,3 +322,21 @@ async def test_checkpoints_are_small_json(site: Site, tmp_path: Path) -> None:
     assert isinstance(library.checkpoint, Checkpoint)
     assert library.checkpoint.state["todo"] == []
     assert [depth for _, depth in library.checkpoint.state["done"]] == [0, 1]
+
+
+async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An answer without an end, a byte at a time, so that no single read is ever late."""
+    with suppress(OSError):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"#")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+
+async def test_an_answer_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_fetch, "_TIMEOUT", ClientTimeout(total=1, sock_read=20))
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(UnavailableError, match="TimeoutError"):
+            await Library(WebSource, {"urls": [url]}, tmp_path, networks=LOOPBACK).read()
