@@ -73,3 +73,8 @@ def test_upload_bar_follows_the_bytes_and_leaves_with_its_file() -> None:
 
 def test_line_without_a_known_end_names_none() -> None:
     assert job_line(update()) == "job-1: Embedding, 0 %, 1/4 documents"
+
+
+def test_a_job_that_waits_for_a_person_says_for_what() -> None:
+    waiting = update("AwaitingApproval").model_copy(update={"message": "about 9 tokens\x1b[31m", "reason": "Dear"})
+    assert job_line(waiting) == "job-1: AwaitingApproval: Dear: about 9 tokens[31m"
