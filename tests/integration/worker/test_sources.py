@@ -1,6 +1,8 @@
 """Sources, from a reader's first word to searchable documents, in a real worker beside a real object store."""
 
+import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -173,6 +175,17 @@ async def test_what_was_not_told_before_the_end_was_reached_stays(bench: Bench) 
     assert await bench.searchable() == {"1.txt", "2.txt"}
 
 
+async def test_the_next_reading_starts_where_the_last_one_said(bench: Bench) -> None:
+    """After a Complete from its state, here none: from an older checkpoint, the end of a list would look like all."""
+    events = (found("1", "Text of one."), CHECKPOINT)
+    await bench.read(*events)
+    await bench.read(*events, COMPLETE)
+    assert bench.script.began_with() == [{"events": 2}]
+    await bench.read(*events, COMPLETE)
+    assert bench.script.began_with() == [None]
+    assert await bench.searchable() == {"1.txt"}
+
+
 async def test_a_document_deleted_here_comes_back_while_it_stands_upstream(bench: Bench) -> None:
     await bench.read(found("1", "Text of one."))
     async with bench.rig.pool.acquire() as conn:
@@ -234,7 +247,7 @@ async def test_a_kill_costs_a_repetition_and_nothing_else(bench: Bench, step: st
     )
     bench.script.die_at(step, when)
     mount = bench.scripted()
-    path = {"PYTHONPATH": f"{bench.script.folder}:{Path.cwd()}"}
+    path = {"PYTHONPATH": os.pathsep.join(map(str, (bench.script.folder, Path.cwd(), *filter(None, sys.path))))}
     assert await (await spawn(mount, **path)).wait() == -signal.SIGKILL
     assert await (await spawn(mount, **path)).wait() == 0
     assert await bench.searchable() == {"1.txt", "2.txt", "3.txt"}
