@@ -1,8 +1,11 @@
 """Archives are judged by their directory and their headers before anything is unpacked whole."""
 
+import bz2
 import io
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -99,15 +102,17 @@ def quoted() -> bytes:
 
 
 def directory_inside() -> bytes:
-    """The part claims to reach into the directory."""
-    told: dict[str, object] = {"packed": 40, "unpacked": 40}
-    return archive([Part("a.xml", b"<a/>", method=STORED, local=told, central=told)])
+    """The part reaches into the directory, as far as its checksum can be known before it is written there."""
+    reached = b"data" + struct.pack("<4s4H", b"PK\1\2", 20, 20, 0, STORED)
+    told: dict[str, object] = {"packed": len(reached), "unpacked": len(reached), "crc": zlib.crc32(reached)}
+    return archive([Part("a.bin", b"data", method=STORED, local=told, central=told)])
 
 
 Build = Callable[[], bytes]
 
 LIES: dict[str, tuple[str, Build]] = {
     "ratio of a part": ("ArchiveBomb", lambda: archive([DOCUMENT, bomb(20 * MEGABYTE)])),
+    "ratio of a part, little in all": ("ArchiveBomb", lambda: archive([DOCUMENT, bomb(8 * MEGABYTE)])),
     "ratio in small parts": ("ArchiveBomb", lambda: archive(bomb(MEGABYTE, f"{n}.bin") for n in range(40))),
     "one large part": ("ArchiveTooLarge", lambda: archive([bomb(257 * MEGABYTE)])),
     "many large parts": ("ArchiveTooLarge", lambda: archive(roomy(n) for n in range(9))),
@@ -121,6 +126,10 @@ LIES: dict[str, tuple[str, Build]] = {
     "another name": ("CorruptDocument", lambda: lying(local={"name": b"word/documenu.xml"})),
     "encrypted in the part only": ("CorruptDocument", lambda: lying(local={"flags": ENCRYPTED})),
     "checksum wrong in both": ("CorruptDocument", lambda: lying(local={"crc": 9}, central={"crc": 9})),
+    "bzip2, which Python knows and the format does not": (
+        "CorruptDocument",
+        lambda: archive([Part("a.xml", b"<a/>", method=12, body=bz2.compress(b"<a/>"))]),
+    ),
     "unknown method": ("CorruptDocument", lambda: archive([Part("a.xml", b"<a/>", method=14)])),
     "no deflate": ("CorruptDocument", lambda: archive([Part("a.xml", b"<a/>", body=b"\xff\xff\xff\xff")])),
     "cut": ("CorruptDocument", lambda: archive([DOCUMENT])[:-30]),
