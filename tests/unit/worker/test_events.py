@@ -87,6 +87,7 @@ def test_a_rule_that_would_never_end_is_only_shown() -> None:
     [
         (calendar(), "NoText"),
         (b"BEGIN:VCALENDAR\r\nno property\r\nEND:VCALENDAR\r\n", "BadCalendar"),
+        (calendar(event("DTSTART;TZID=Europe:20260105T100000")), "BadCalendar"),
     ],
 )
 def test_why_a_calendar_is_refused(data: bytes, code: str) -> None:

@@ -44,7 +44,8 @@ def test_what_python_docx_does_not_show_is_read() -> None:
     """Content controls, tracked insertions, links and text boxes; not deletions, hidden text and field codes."""
     body = (
         "<w:sdt><w:sdtContent>" + p("In a control.") + "</w:sdtContent></w:sdt>"
-        "<w:p><w:ins><w:r><w:t>Inserted</w:t></w:r></w:ins><w:del><w:r><w:delText>Deleted</w:delText></w:r></w:del>"
+        "<w:p><w:ins><w:r><w:t>Inserted</w:t></w:r></w:ins><w:del><w:r><w:t>Deleted</w:t></w:r></w:del>"
+        "<w:moveFrom><w:r><w:t>Moved</w:t></w:r></w:moveFrom>"
         "<w:r><w:t> and </w:t></w:r><w:hyperlink><w:r><w:t>linked</w:t></w:r></w:hyperlink>"
         "<w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r><w:r><w:instrText>PAGEREF x</w:instrText></w:r>"
         "<w:r><w:tab/><w:t>tab</w:t><w:noBreakHyphen/><w:t>bed</w:t></w:r></w:p>"

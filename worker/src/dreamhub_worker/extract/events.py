@@ -14,8 +14,8 @@ from dreamhub_worker.extract.text import clean, decode
 
 MAX_ENTRIES = 50_000
 _KINDS = {"VEVENT": "Event", "VTODO": "Task", "VJOURNAL": "Note"}
-_BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
-"""What icalendar lets out when it meets what breaks the rules."""
+_BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, OSError)
+"""What icalendar lets out when it meets what breaks the rules, or a time zone whose name is a folder's."""
 
 
 def extract_calendar(data: bytes) -> Extracted:
@@ -61,7 +61,7 @@ def _when(entry: Component) -> str:
     start, end = _moment(entry, "DTSTART"), _moment(entry, "DTEND")
     if start is None:
         return ""
-    if end is None and isinstance(length := _decoded(entry, "DURATION"), timedelta):
+    if end is None and isinstance(length := entry.decoded("DURATION", None), timedelta):
         end = start + length
     if end is not None and not isinstance(end, datetime):
         end -= timedelta(days=1)  # the last day of a whole-day entry is written as the day after
@@ -76,25 +76,15 @@ def _show(moment: date) -> str:
 
 
 def _moment(entry: Component, name: str) -> date | None:
-    value = _decoded(entry, name)
+    """None for a broken value or several: the rest of the entry is worth having."""
+    value = entry.decoded(name, None)
     return value if isinstance(value, date) else None
-
-
-def _decoded(entry: Component, name: str) -> Any:
-    """A broken value counts as none: the rest of the entry is worth having."""
-    try:
-        return entry.decoded(name, None)
-    except _BROKEN:
-        return None
 
 
 def _rule(rule: Any) -> str:
     """As it is written: `FREQ=WEEKLY;BYDAY=MO`. Occurrences are never counted out."""
-    try:
-        written: bytes = rule.to_ical()
-        return written.decode()
-    except _BROKEN:
-        return ""
+    written: bytes = rule.to_ical()
+    return written.decode()
 
 
 def _person(value: Any) -> str:
