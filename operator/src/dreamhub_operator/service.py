@@ -95,7 +95,7 @@ class Service:
         look = TenantLook(self.context, vault, TenantStores(self.context))
         self._reconciler = TenantReconciler(self.context, vault, look, ForeignObjects(self.context), duties=duties)
         self._tenants = WorkQueue(self._reconcile_tenant, TENANT_WORKERS)
-        self._ingest_jobs = WorkQueue(self._reconcile_ingest_job, INGEST_WORKERS, self._space_of)
+        self._ingest_jobs = WorkQueue(self._reconcile_ingest_job, INGEST_WORKERS, self._lane_of)
         self._reflectors = tuple(
             Reflector(kind, context.cluster, context.children, self.freshness, self._see_space) for kind in REFLECTED
         )
@@ -142,10 +142,10 @@ class Service:
             await reflector.listed.wait()
         await self._tenants.run()
 
-    def _space_of(self, uid: str) -> str | None:
-        """Namespaces take turns."""
+    def _lane_of(self, uid: str) -> tuple[str | None, bool]:
+        """Namespaces take turns, and within them those with a slot, for which others wait, with those without."""
         job = self.context.watched.ingest_jobs.get(uid)
-        return job.metadata.namespace if job is not None else None
+        return job.metadata.namespace if job is not None else None, self._queues.slots.has_slot(uid)
 
     def _look_again(self, uid: str) -> None:
         self._tenants.add(uid)

@@ -130,8 +130,19 @@ def test_a_rehearsal_knows_the_decisions_to_come_and_changes_nothing() -> None:
     rehearsal = rehearse(share, Scene(10.0, {"running": 30.0}, lambda _: 100.0), 4)
     assert rehearsal.starts == {"b": 30.0, "a0": 130.0, "a1": 230.0, "a2": 330.0}
     assert rehearsal.find("b", "b", 1, now=20.0) == 20.0
-    assert rehearsal.find("a4", "a", 5, now=10.0) == pytest.approx(330 * 5 / 3)
+    assert rehearsal.find("a4", "a", 5, now=10.0) == pytest.approx(330 + 2 * 330 / 3)
     assert (share.place("a4"), share.runs("b")) == (5, False)
+
+
+def test_those_who_came_after_a_rehearsal_are_foretold_by_the_slots_there_are() -> None:
+    """Two that are about to end begin two at once: that is no pace to go by."""
+    share = FairShare(Policy(2), Books(600.0))
+    for number in range(4):
+        share.wait(Order(f"a{number}", "a", float(number), 100))
+    share.grant(4.0)
+    rehearsal = rehearse(share, Scene(10.0, {"a0": 1.0, "a1": 1.0}, lambda _: 100.0), 9)
+    assert rehearsal.starts == {"a2": 1.0, "a3": 1.0}
+    assert rehearsal.find("late", "a", 12, now=10.0) == 1 + 10 * 50
 
 
 def test_cold_work_that_is_held_back_has_no_forecast() -> None:

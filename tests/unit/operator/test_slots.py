@@ -84,6 +84,7 @@ def test_a_slot_that_is_free_goes_to_who_waits_longest_and_not_to_who_asks() -> 
     assert rig.claim(3) == 1
     assert rig.slots.take_granted() == ["j2"]
     assert rig.slots.take_granted() == []
+    assert [rig.slots.has_slot(f"j{number}") for number in (1, 2, 3)] == [True, True, False]
     assert rig.claim(2) == 0
 
 

@@ -60,13 +60,15 @@ class Rehearsal:
     """By UID, of those that came to begin."""
     reached: Mapping[str, tuple[int, float]]
     """By tenant: how many came to begin, and when the last did."""
+    gap: float = 0.0
+    """Between two beginnings, when nobody else wants the slots."""
 
     def find(self, uid: str, tenant: str, place: int, now: float) -> float | None:
         """For those further back at the pace of their tenant; None when it has none."""
         seconds = self.starts.get(uid)
         if seconds is None and tenant in self.reached:
             number, last = self.reached[tenant]
-            seconds = last * max(1.0, place / number)
+            seconds = last + max(0, place - number) * max(self.gap, last / number)
         return max(0.0, seconds - (now - self.at)) if seconds is not None else None
 
 
@@ -86,6 +88,8 @@ class Scene:
 def rehearse(share: FairShare, scene: Scene, most: int) -> Rehearsal:
     """`most`: of the next jobs, how many are played through. `share` stays as it is."""
     trial = share.copy()
+    lengths = [scene.expect(order) for order in trial.running()]
+    gap = sum(lengths) / len(lengths) ** 2 if lengths else 0.0
     ends = [(rest, uid) for uid, rest in scene.rests.items() if trial.runs(uid)]
     heapq.heapify(ends)
     starts: dict[str, float] = {}
@@ -99,7 +103,7 @@ def rehearse(share: FairShare, scene: Scene, most: int) -> Rehearsal:
             starts[order.uid] = passed
             reached[order.tenant] = reached.get(order.tenant, (0, 0.0))[0] + 1, passed
             heapq.heappush(ends, (passed + scene.expect(order), order.uid))
-    return Rehearsal(scene.now, starts, reached)
+    return Rehearsal(scene.now, starts, reached, gap)
 
 
 @dataclass

@@ -160,6 +160,10 @@ class Slots:
         order = self.share.find(uid)
         return Entry("Charge", uid, order.tenant, order.charge) if order is not None else None
 
+    def has_slot(self, uid: str) -> bool:
+        """Whether it runs, was given a slot, or has ended and keeps it still."""
+        return self.share.runs(uid) or uid in self.watched.jobs
+
     def count(self, namespace: str) -> tuple[int, int]:
         """IngestJobs that run, and those that wait for whatever reason."""
         known = [self.watched.ingest_jobs[uid] for uid in self.watched.ingest_jobs_in(namespace)]
