@@ -309,7 +309,7 @@ async def test_a_hostile_server_ends_the_reading_and_nothing_else(
     dovecot: Dovecot, tmp_path: Path, answer: bytes, cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not answer:
-        monkeypatch.setattr(mail_client, "_COMMAND_SECONDS", 2.0)
+        monkeypatch.setattr(mail_client, "_COMMAND_SECONDS", 8.0)
     server = HostileServer(answer)
     async with run_hostile(server, dovecot.certificate) as port:
         library = mailbox(dovecot, "ada", tmp_path, port=port)
