@@ -23,6 +23,8 @@ import asyncpg
 from dreamhub import names
 from dreamhub.domain.job_input import InputDocument
 from dreamhub.domain.keys import DataKeys
+from dreamhub.errors import UnavailableError
+from dreamhub.sql.connections import translate_failures
 from dreamhub.sql.logins import set_login
 from dreamhub.sql.migrate import load_migrations, migrate_up
 from dreamhub.sql.pool import PoolOptions, open_pool
@@ -77,7 +79,6 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
     postgres = Mortal("postgres", postgres_command(home / "data", server.port), folder / "pg.log", port=server.port)
     redis = Mortal("redis", redis_command(folder, port, password), folder / "redis.log", port=port)
     keeping = [asyncio.create_task(server.keep()) for server in (postgres, redis)]
-    await asyncio.sleep(0.5)
     await asyncio.gather(postgres.ready(), redis.ready())
     url = f"redis://{names.redis_user(login.tenant)}:{user}@127.0.0.1:{port}/0"
     async with run_object_server() as objects:
@@ -111,7 +112,6 @@ async def upload(rig: Rig, documents: int) -> list[InputDocument]:
 
 async def run_once(stage: Stage, mount: Mount, *, faults: int, mutant: str | None = None) -> dict[str, int]:
     """To the run's end, with so many kills, one a second."""
-    rig = stage.rig
     command = [sys.executable, "-m", *(("tests.chaos.mutants", mutant) if mutant else ("dreamhub_worker",))]
     workers = [
         Mortal(f"worker {n}", command, stage.folder / f"w{n}.log", mount.environment | {"JOB_COMPLETION_INDEX": str(n)})
@@ -128,8 +128,6 @@ async def run_once(stage: Stage, mount: Mount, *, faults: int, mutant: str | Non
         task.cancel()
     await asyncio.gather(killing, keeping, return_exceptions=True)
     keeper.kill()
-    await stage.postgres.ready()
-    assert rig.pool is not None
     return {mortal.name: mortal.kills for mortal in (*workers, keeper, stage.redis, stage.postgres)}
 
 
@@ -165,10 +163,22 @@ async def measure(options: argparse.Namespace, *, faults: int, mutant: str | Non
             async with asyncio.timeout(options.limit):
                 kills = await run_once(stage, mount, faults=faults, mutant=mutant)
             seconds = time.monotonic() - begun
-            conn = await asyncpg.connect(stage.rig.tenant.url)
-            verdict = await check(conn, documents, documents * CHUNKS_A_DOCUMENT)
-            await conn.close()
+            verdict = await judge(stage, documents)
     return Result(round(seconds, 1), documents * CHUNKS_A_DOCUMENT, kills, verdict)
+
+
+async def judge(stage: Stage, documents: int) -> Verdict:
+    """As soon as the database is back from its last kill."""
+    while True:
+        try:
+            with translate_failures():
+                conn = await asyncpg.connect(stage.rig.tenant.url)
+        except UnavailableError:
+            await asyncio.sleep(0.2)
+            continue
+        verdict = await check(conn, documents, documents * CHUNKS_A_DOCUMENT)
+        await conn.close()
+        return verdict
 
 
 def main() -> int:

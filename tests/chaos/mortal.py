@@ -1,6 +1,7 @@
 """Processes that are killed and come back: servers on their old ports and data, workers as their Job does it."""
 
 import asyncio
+import contextlib
 import os
 import pwd
 import signal
@@ -53,14 +54,16 @@ class Mortal:
 
     async def ready(self) -> None:
         """Of a server: it listens."""
-        while True:
-            try:
-                if self.port is not None and self.process is not None:
-                    await asyncio.to_thread(wait_for_port, self.port, self.process, self.log)
-            except ServerError:
-                await asyncio.sleep(0.2)
-            else:
-                return
+        while not await self._listens():
+            await asyncio.sleep(0.2)
+
+    async def _listens(self) -> bool:
+        if self.port is None or self.process is None:
+            return False
+        with contextlib.suppress(ServerError):
+            await asyncio.to_thread(wait_for_port, self.port, self.process, self.log)
+            return True
+        return False
 
 
 def postgres_command(data: Path, port: int) -> list[str]:
