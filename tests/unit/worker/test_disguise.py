@@ -54,6 +54,10 @@ def test_words_that_end_as_an_archive_are_refused(media_type: MediaType) -> None
     check_disguise(b"words of PK\x05\x06 alone " * 99, media_type)
 
 
+def test_a_program_behind_the_end_is_refused() -> None:
+    assert code_of(words() + b"\x7fELF" + bytes(range(1, 255)) * 9) == "PolyglotFile"
+
+
 def test_a_late_definition_counts_as_well_as_the_first() -> None:
     objects = simple(root=b"/OpenAction 6 0 R", more={6: b"<</S/GoTo/D[3 0 R/Fit]>>"})
     assert code_of(pdf(objects) + b"6 0 obj\n" + SCRIPT + b"\nendobj\n%%EOF") == "ActiveContent"
