@@ -36,10 +36,12 @@ from tests.integration.operator.kubelet import Kubelet, succeeded
 from tests.integration.servers import pick_port, temporary_folder
 
 SLOTS = 4
-SMALL = 16
+SMALL = 12
 TIMES = 100
 """So many times the small tenant's work its neighbour has."""
 JOB_SECONDS = 1.0
+FOLLOW_SECONDS = 120.0
+"""For so long forecasts are held against what happens."""
 
 TENANTS = 50
 JOBS = 1_000
@@ -196,38 +198,49 @@ async def _measure_alone(api: Api, plane: ControlPlane, environment: Environment
 
 
 async def _measure_beside(api: Api, plane: ControlPlane, environment: Environment) -> tuple[float, list[Row]]:
+    """One job of a third tenant in the midst of the rush; the small tenant's once the large one's stand in line."""
     async with _opened(api, plane, environment, JOB_SECONDS, SLOTS) as bench:
-        for tenant in ("large", "small"):
+        for tenant in ("large", "small", "first"):
             await ready_tenant(api, tenant)
         await bench.order("large", "job", SMALL * TIMES)
+        first = await bench.order("first", "job", 1)
+        await bench.finish(first)
+        await eventually(lambda: _are_told(bench, "large"), "every IngestJob of the neighbour has its place", PATIENCE)
         uids = await bench.order("small", "job", SMALL)
         await bench.finish(uids)
         waits = bench.waits(uids)
-        await _follow(bench, "large", 45.0)
-        return percentile(waits, 0.95), _promise_rows(bench)
+        until = time.monotonic() + FOLLOW_SECONDS
+        while time.monotonic() < until:
+            await bench.read_promises("large")
+            await asyncio.sleep(1)
+        rush = f"ordered when {SMALL * TIMES} of a neighbour's had just been, before these stood in line"
+        row = Row("admission: wait of a tenant's first job", "s", bench.waits(first)[0], note=rush)
+        return percentile(waits, 0.95), [row, *_promise_rows(bench)]
 
 
-async def _follow(bench: Bench, tenant: str, seconds: float) -> None:
-    """Read forecasts for so long."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        await bench.read_promises(tenant)
-        await asyncio.sleep(1)
+async def _are_told(bench: Bench, tenant: str) -> bool:
+    """Whether every IngestJob has been looked at."""
+    _ = bench.pid
+    return all("phase" in item.get("status", {}) for item in (await bench.api.ok("GET", _path(tenant)))["items"])
 
 
 def _promise_rows(bench: Bench) -> list[Row]:
+    """Of the forecasts that would have come true by now. One that has not begun by now is off by what has passed."""
+    now = time.monotonic()
     outcomes = [
-        (promise, bench.workers.began[uid] - promise[0])
-        for uid, promise in bench.promises.items()
-        if uid in bench.workers.began
+        (seconds, error, bench.workers.began.get(uid, now) - at)
+        for uid, (at, seconds, error) in bench.promises.items()
+        if at + seconds + error <= now
     ]
     if not outcomes:
-        raise BenchmarkError("no forecast came true or false")
-    within = statistics.mean(abs(actual - seconds) <= error + 1 for (_, seconds, error), actual in outcomes)
-    off = statistics.median(abs(actual - seconds) / max(seconds, 5) for (_, seconds, _), actual in outcomes)
-    note = f"{len(outcomes)} first forecasts that were told and came to their end"
+        raise BenchmarkError("no forecast was for the time that was looked at")
+    within = statistics.mean(abs(actual - seconds) <= error + 1 for seconds, error, actual in outcomes)
+    off = statistics.median(abs(actual - seconds) / max(seconds, 5) for seconds, _, actual in outcomes)
+    note = f"{len(outcomes)} first forecasts beside {SMALL * TIMES} IngestJobs, looked at for {FOLLOW_SECONDS:g} s"
     return [
-        Row("admission: begun within etaErrorSeconds of the forecast", "share", within, aim=Aim("ours", ">=", 0.8)),
+        Row(
+            "admission: begun within the error of the forecast", "share", within, aim=Aim("ours", ">=", 0.75), note=note
+        ),
         Row("admission: forecast off by, median", "of itself", off, note=note),
     ]
 
