@@ -13,6 +13,7 @@ POLICIES = (
     "dreamhub-tenant-objects",
     "dreamhub-tenant-namespaces",
     "dreamhub-tenant-requests",
+    "dreamhub-approvals",
     "dreamhub-canary",
 )
 

@@ -108,7 +108,7 @@ def work_key(tenant: str, ingest_job_uid: str) -> str:
 
 
 def calls_key(tenant: str, model: str) -> str:
-    """What a tenant's processes count of their calls to a model's provider, and the bucket that they take turns from."""
+    """What a tenant's processes count of their calls to a provider, and the bucket that they take turns from."""
     return f"{redis_prefix(tenant)}model:{model}"
 
 

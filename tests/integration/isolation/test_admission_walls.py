@@ -36,6 +36,7 @@ def bound(kind: str, name: str, role: str, user: str = "mallory") -> dict[str, A
 INGEST_JOB = named(
     "dreamhub.dev/v1alpha1", "IngestJob", "mine", spec={"source": {"inline": {"name": "a", "text": "b"}}}
 )
+APPROVED = named("dreamhub.dev/v1alpha1", "IngestJob", "mine", spec={**INGEST_JOB["spec"], "approved": True})
 POD = named("v1", "Pod", "mine", spec={"containers": [{"name": "main", "image": "chosen/by-me:1"}]})
 OPEN = named("networking.k8s.io/v1", "NetworkPolicy", "open", spec={"podSelector": {}, "ingress": [{}]})
 LABELLED = {
@@ -65,6 +66,12 @@ ROWS: dict[str, Row] = {
         "POST",
         "/apis/dreamhub.dev/v1alpha1/namespaces/default/ingestjobs",
         INGEST_JOB,
+    ),
+    "dreamhub-approvals": (
+        "mallory",
+        "POST",
+        "/apis/dreamhub.dev/v1alpha1/namespaces/dh-victim/ingestjobs",
+        APPROVED,
     ),
     "dreamhub-canary": (
         "mallory",

@@ -374,11 +374,11 @@ async def test_a_worker_of_an_earlier_build_holds_by_its_run(tenant: TenantLogin
     async with two_runs(tenant) as (conn, version, mine, theirs):
         await claim(conn, tenant.keys, version, mine)
         await conn.execute("UPDATE document_versions SET holder_worker = NULL; DELETE FROM run_workers")
-        theirs = replace(theirs, run=(await start_run(conn, NewRun("run-2", "run-2", "1.0", "pod", 1))).run)
+        other = replace(theirs, run=(await start_run(conn, NewRun("run-2", "run-2", "1.0", "pod", 1))).run)
         with pytest.raises(UnavailableError):
-            await claim(conn, tenant.keys, version, theirs)
+            await claim(conn, tenant.keys, version, other)
         await conn.execute("UPDATE ingest_runs SET updated_at = now() - interval '46 seconds' WHERE uid = 'run-1'")
-        await claim(conn, tenant.keys, version, theirs)
+        await claim(conn, tenant.keys, version, other)
 
 
 async def test_an_overtaken_attempt_claims_nothing(tenant: TenantLogin) -> None:

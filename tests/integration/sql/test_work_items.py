@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from dreamhub.domain.progress import DocumentError, Progress
 from dreamhub.domain.cost import weigh
+from dreamhub.domain.progress import DocumentError, Progress
 from dreamhub.domain.run_totals import ITEM_WEIGHT, WorkerReport
 from dreamhub.errors import DreamHubError, FencedError
 from dreamhub.sql.connections import Connection

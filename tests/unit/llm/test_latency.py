@@ -99,7 +99,8 @@ def test_what_texts_take_is_learned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "size"), [(None, MAX_REQUEST_TOKENS), (1_000_000, 20_000), (10_000, MAX_TEXT_TOKENS), (10**9, MAX_REQUEST_TOKENS)]
+    ("limit", "size"),
+    [(None, MAX_REQUEST_TOKENS), (1_000_000, 20_000), (10_000, MAX_TEXT_TOKENS), (10**9, MAX_REQUEST_TOKENS)],
 )
 def test_requests_are_a_small_part_of_a_minute(limit: int | None, size: int) -> None:
     assert request_tokens(limit) == size

@@ -172,7 +172,7 @@ class IndexStatus(Part):
     dimensions: int = 0
     """Length of its vectors."""
     hnsw: bool = False
-    """Whether vectors are looked up in an index. Without one, every vector is compared, which few chunks take no time."""
+    """Whether vectors are looked up in an index. Without one every vector is compared: few take no time."""
 
 
 class TenantCondition(Condition):

@@ -1,7 +1,7 @@
 """When a tenant's vectors get an index, and when one is in the way. Pure.
 
-Below some ten thousand chunks an exact search is as fast as an index that finds 99 % of it. A bulk load is faster into a
-table without one: an HNSW index takes in about a thousand rows a second, and is built at several thousand a second.
+Below some ten thousand chunks an exact search is as fast as an index that finds 99 % of it. A bulk load is faster into
+a table without one: an HNSW index takes in some hundred rows a second, and is built at several thousand a second.
 """
 
 from dataclasses import dataclass
