@@ -24,7 +24,7 @@ from dreamhub import names
 from dreamhub.domain.job_input import InputDocument
 from dreamhub.domain.keys import DataKeys
 from dreamhub.errors import UnavailableError
-from dreamhub.sql.connections import translate_failures
+from dreamhub.sql.connections import Pool, translate_failures
 from dreamhub.sql.logins import set_login
 from dreamhub.sql.migrate import load_migrations, migrate_up
 from dreamhub.sql.pool import PoolOptions, open_pool
@@ -32,14 +32,12 @@ from dreamhub.sql.tenants import build_scram_verifier, provision_tenant
 from dreamhub.storage.redis_acl import digest_password
 from tests.chaos.checker import Verdict, check
 from tests.chaos.mortal import Mortal, postgres_command, redis_command
-from tests.chaos.mutants import MUTANTS
+from tests.chaos.mutants import CHUNKS_A_DOCUMENT, MUTANTS
 from tests.integration.conftest import MIGRATIONS, Database, TenantLogin, bootstrap
 from tests.integration.servers import pick_port, run_postgres, temporary_folder
 from tests.integration.worker.support import Mount, Rig, run_object_server
 
 WORKERS = 2
-CHUNKS_A_DOCUMENT = 300
-"""A batch and a part of one, so that kills meet checkpoints."""
 OUTPUT = Path("build/chaos.json")
 
 
@@ -82,7 +80,7 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
     await asyncio.gather(postgres.ready(), redis.ready())
     url = f"redis://{names.redis_user(login.tenant)}:{user}@127.0.0.1:{port}/0"
     async with run_object_server() as objects:
-        pool = await open_pool(login.url, PoolOptions(maximum=2))
+        pool = await _open_pool(login.url)
         yield Stage(database, postgres, redis, password, Rig(login, url, pool, objects, folder), folder)
         await pool.close()
     for task in keeping:
@@ -90,6 +88,15 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
     await asyncio.gather(*keeping, return_exceptions=True)
     for mortal in (postgres, redis):
         mortal.kill()
+
+
+async def _open_pool(url: str) -> Pool:
+    """A server listens before it is up."""
+    while True:
+        try:
+            return await open_pool(url, PoolOptions(maximum=2))
+        except UnavailableError:
+            await asyncio.sleep(0.2)
 
 
 async def _make_tenant(database: Database) -> TenantLogin:

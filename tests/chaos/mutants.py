@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from dreamhub.sql import landing, work_items
 from dreamhub.sql.ingest import RunDocument
-from dreamhub_worker import job
+from dreamhub_worker import job, work_queue
 from dreamhub_worker.__main__ import main
 
 
@@ -18,7 +18,8 @@ def settle_again() -> None:
 
 
 def unfenced() -> None:
-    """Anybody claims anything, and older claims go on writing, each its own chunks."""
+    """Anybody claims anything at any time, and older claims go on writing."""
+    vars(work_queue)["LEASE_SECONDS"] = 0.0
     landing._SQL["is_attempt_alive"] = "SELECT false WHERE $1 <> '' OR $2 + $3 + $4 > 0"
     landing._SQL["advance_checkpoint"] = (
         "UPDATE document_versions SET chunks_stored = $5 "
@@ -31,18 +32,23 @@ def unfenced() -> None:
 
 def acknowledge_early() -> None:
     """An item is settled when it is taken, not when it is done."""
-    ingest = job.Ingestion.ingest
+    work_items._SQL["begin_item"] = work_items._SQL["begin_item"].replace(" AND state = 'Queued'", "")
+    ingest, settle = job.Ingestion.ingest, work_items.settle_item
 
     async def early(self: job.Ingestion, current: job.Current) -> None:
         async with self.tools.connection() as conn:
-            outcome = RunDocument(current.document_id, current.version_id, "Done")
-            await work_items.settle_item(conn, self.run, current.item, outcome)
-        work_items._SQL["settle_item"] = work_items._SQL["settle_item"].replace(" AND state = 'Queued'", "")
-        work_items._SQL["begin_item"] = work_items._SQL["begin_item"].replace(" AND state = 'Queued'", "")
+            outcome = RunDocument(current.document_id, current.version_id, "Done", chunks=CHUNKS_A_DOCUMENT)
+            await settle(conn, self.run, current.item, outcome)
         await ingest(self, current)
 
-    job.Ingestion.ingest = early  # type: ignore[method-assign] # what a mutant is
+    async def nothing(*_arguments: object) -> None: ...
 
+    job.Ingestion.ingest = early  # type: ignore[method-assign] # what a mutant is
+    vars(job)["settle_item"] = nothing  # it was settled before
+
+
+CHUNKS_A_DOCUMENT = 300
+"""Of the documents of a run in chaos: a batch and a part of one, so that kills meet checkpoints."""
 
 MUTANTS: dict[str, Callable[[], None]] = {
     "no-conflict": settle_again,
