@@ -90,9 +90,7 @@ async def _measure_bare(api: Api, plane: ControlPlane, folder: Path, what: str) 
     namespace = names.namespace(f"bare-{what}")
     marks = {names.TENANT_LABEL: f"bare-{what}"}
     metadata = {"name": namespace, "labels": marks}
-    await api.apply(
-        f"/api/v1/namespaces/{namespace}", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-    )
+    await api.apply(f"/api/v1/namespaces/{namespace}", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     with _run_bare(plane, folder, namespace, what) as pid:
         await _create(api, namespace, "warm", 1)
         await _wait_until_done(api, namespace, 1)
