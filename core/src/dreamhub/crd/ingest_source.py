@@ -32,7 +32,7 @@ class SecretRef(
     json_schema_extra=rules(
         Rule(
             "!self.name.startsWith('dreamhub-') && !self.name.matches('^ij-[0-9a-f]{16}-input$')",
-            "secretRef.name must not be a Secret that DreamHub manages: make one of your own for the source",
+            "secretRef.name must not be a Secret that DreamHub manages: name one that an administrator has made",
         )
     ),
 ):
