@@ -30,7 +30,7 @@ from dreamhub_operator.reconcile.ingest_plan import (
     wants_slot,
 )
 from dreamhub_operator.reconcile.ingest_status import Costs, Finding, build_status, fail, find_approval, pend
-from dreamhub_operator.reconcile.job_order import write_input
+from dreamhub_operator.reconcile.job_order import choose_versions, recall_versions, write_input
 from dreamhub_operator.reconcile.job_state import JobState, has_ended, read_job
 from dreamhub_operator.reconcile.queues import Queues
 from dreamhub_operator.reconcile.quota_check import explain_refusal
@@ -196,7 +196,8 @@ async def _create_job(context: Context, job: IngestJob, observed: IngestObserved
     if observed.tenant is None:
         return
     signed_at = int(context.now().timestamp())
-    await write_input(context, job, observed.tenant, observed.documents or {})
+    versions = await choose_versions(context, job, observed.tenant, observed.documents or {})
+    await write_input(context, job, observed.tenant, versions)
     manifest = build_job(observed.tenant.name, job, context.worker, signed_at)
     try:
         created = await context.cluster.create(manifest)
@@ -219,9 +220,7 @@ async def _renew_input(context: Context, job: IngestJob, observed: IngestObserve
     """Presigned URLs age; a pod that starts late, or again, must find fresh ones."""
     if observed.tenant is None:
         return
-    source = job.spec.source.documents
-    documents = await context.database.resolve(observed.tenant.name, source.ids) if source is not None else {}
-    await write_input(context, job, observed.tenant, documents)
+    await write_input(context, job, observed.tenant, await recall_versions(context, job))
     signed_at = str(int(context.now().timestamp()))
     await _patch_job(context, job, {"metadata": {"annotations": {SIGNED_AT: signed_at}}})
 

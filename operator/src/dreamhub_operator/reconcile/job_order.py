@@ -1,20 +1,36 @@
 """The orders of a worker: which documents, by which URLs, with which model. Written as the Job's input Secret."""
 
+import base64
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
+from dreamhub import ids
 from dreamhub.crd.ingest_job import IngestJob, InlineSource
 from dreamhub.domain.cost import weigh
 from dreamhub.domain.job_input import Build, Hold, InputDocument, InputLinks, InputSource, InputText, JobInput
 from dreamhub.domain.job_token import JobClaims, sign_token
-from dreamhub.errors import ConflictError
+from dreamhub.errors import ConflictError, InvalidInputError
+from dreamhub.names import job_input_secret
 from dreamhub.sql.runs import ResolvedDocument
+from dreamhub_operator.cluster import ObjectKey
 from dreamhub_operator.context import Context
-from dreamhub_operator.desired.job import JOB_DIRECTORY, URL_SECONDS, build_input, count_workers
+from dreamhub_operator.desired.job import JOB_DIRECTORY, JOB_FILE, URL_SECONDS, build_input, count_workers
 from dreamhub_operator.desired.model_keys import read_keys, render_models
 from dreamhub_operator.desired.source import describe_source
+from dreamhub_operator.kinds import SECRET
 from dreamhub_operator.reconcile.appraisal import find_price, is_known_before
 from dreamhub_operator.reconcile.ingest_plan import TenantView
+from dreamhub_operator.watched import owner_uid
+
+
+class Chosen(NamedTuple):
+    """A version that the worker is to ingest, and the tokens it is thought to take."""
+
+    document_id: str
+    version_id: str
+    tokens: int | None
 
 
 def inline_version(uid: str) -> str:
@@ -22,9 +38,43 @@ def inline_version(uid: str) -> str:
     return f"ver_{hashlib.sha256(uid.encode()).hexdigest()[:32]}"
 
 
-async def write_input(
-    context: Context, job: IngestJob, tenant: TenantView, documents: Mapping[str, ResolvedDocument]
-) -> None:
+async def choose_versions(
+    context: Context, job: IngestJob, tenant: TenantView, found: Mapping[str, ResolvedDocument]
+) -> tuple[Chosen, ...]:
+    """In the order of the spec. A document that was deleted meanwhile is left out; its absence was judged before."""
+    ratios = await context.ratios.find(tenant.name)
+    wanted = job.spec.source.documents.ids if job.spec.source.documents else ()
+    return tuple(
+        Chosen(name, known.version_id, weigh(known.size, known.media_type, ratios))
+        for name in wanted
+        if (known := found.get(name)) is not None
+    )
+
+
+async def recall_versions(context: Context, job: IngestJob) -> tuple[Chosen, ...]:
+    """As its input names them: what was estimated and agreed to stays, whatever was uploaded since.
+
+    Raises InvalidInputError when the input is gone.
+    """
+    if job.spec.source.documents is None:
+        return ()
+    secret = await context.cluster.get(
+        ObjectKey(SECRET, job_input_secret(job.metadata.uid), job.metadata.namespace),
+    )
+    if secret is None or owner_uid(secret) != job.metadata.uid:
+        raise InvalidInputError(
+            "the Secret with the job's order is gone, and with it which versions were estimated; create it once more: "
+            "dreamhub retry"
+        )
+    order = json.loads(base64.b64decode(secret["data"][JOB_FILE]))
+    return tuple(
+        Chosen(entry["documentId"], entry["versionId"], entry.get("tokens"))
+        for entry in order["documents"]
+        if ids.is_id("ver", entry["versionId"])
+    )
+
+
+async def write_input(context: Context, job: IngestJob, tenant: TenantView, versions: Iterable[Chosen]) -> None:
     model = context.models.find("embedding", tenant.embedding_model)
     source = job.spec.source
     order = JobInput(
@@ -35,9 +85,7 @@ async def write_input(
         embedding_model=model.name,
         force=job.spec.force,
         tags=job.spec.tags,
-        documents=await _sign_documents(
-            context, tenant.name, source.documents.ids if source.documents else (), documents
-        ),
+        documents=await _sign_documents(context, tenant.name, versions),
         texts=(await _sign_text(context, tenant.name, job, source.inline),) if source.inline else (),
         source=(described := _describe_source(context, job)),
         hold=await _find_hold(context, job, tenant),
@@ -72,21 +120,16 @@ def _sign_run(context: Context, tenant: str, run: str) -> InputLinks:
     return InputLinks(url=context.settings.links_url, token=sign_token(claims, context.settings.read_job_token_keys()))
 
 
-async def _sign_documents(
-    context: Context, tenant: str, ids: tuple[str, ...], found: Mapping[str, ResolvedDocument]
-) -> tuple[InputDocument, ...]:
-    """In the order of the spec. A document that was deleted meanwhile is left out; its absence was judged before."""
-    ratios = await context.ratios.find(tenant)
+async def _sign_documents(context: Context, tenant: str, versions: Iterable[Chosen]) -> tuple[InputDocument, ...]:
     return tuple(
         [
             InputDocument(
-                document_id=document,
-                version_id=found[document].version_id,
-                url=await context.objects.presign_get(tenant, found[document].version_id, URL_SECONDS),
-                tokens=weigh(found[document].size, found[document].media_type, ratios),
+                document_id=chosen.document_id,
+                version_id=chosen.version_id,
+                url=await context.objects.presign_get(tenant, chosen.version_id, URL_SECONDS),
+                tokens=chosen.tokens,
             )
-            for document in ids
-            if document in found
+            for chosen in versions
         ]
     )
 
