@@ -61,7 +61,9 @@ async def load(client: Redis) -> AsyncIterator[list[object]]:
     answers: list[object] = []
     askers = asyncio.gather(*(ask(client, answers) for _ in range(4)))
     yield answers
-    askers.cancel()
+    while not askers.done():  # a reply that comes as a question is cancelled may swallow the cancellation
+        askers.cancel()
+        await asyncio.wait([askers], timeout=1)
     with contextlib.suppress(asyncio.CancelledError):
         await askers
 

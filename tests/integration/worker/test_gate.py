@@ -7,6 +7,7 @@ from asyncio.subprocess import Process
 from pathlib import Path
 
 from dreamhub.domain.cost import weigh
+from dreamhub_worker.failures import EXIT_TRANSIENT
 from tests.integration.worker.support import Mount, eventually, spawn
 from tests.integration.worker.test_sources import Bench, bench, found
 
@@ -45,13 +46,14 @@ async def until_asked(bench: Bench, mount: Mount) -> None:
 
 
 async def end(process: Process) -> None:
-    """As the kubelet does: asked first, killed when its time is over."""
+    """As the kubelet does: asked to, and within the time that a pod has."""
     process.send_signal(signal.SIGTERM)
     try:
         async with asyncio.timeout(GRACE_SECONDS):
-            await process.communicate()
-    except TimeoutError:
-        process.kill()
+            assert await process.wait() == EXIT_TRANSIENT
+    finally:
+        if process.returncode is None:
+            process.kill()
         await process.communicate()
 
 

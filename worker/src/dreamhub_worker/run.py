@@ -17,7 +17,7 @@ from dreamhub.ids import new_id
 from dreamhub.sql.ingest import count_open, finish_run, mark_collected
 from dreamhub.sql.landing import HEARTBEAT_SECONDS
 from dreamhub.sql.work_items import NewItem, give_up_items
-from dreamhub_worker.context import StoppingError, Toolbox
+from dreamhub_worker.context import StoppingError, Toolbox, cancel_all
 from dreamhub_worker.failures import Verdict, as_ours, document_error, judge
 from dreamhub_worker.gate import Gate
 from dreamhub_worker.intake import RunIntake
@@ -54,9 +54,7 @@ async def alongside(main: Coroutine[Any, Any, T], *others: Coroutine[Any, Any, N
                 task.result()
         return first.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(tasks)
 
 
 @dataclass
