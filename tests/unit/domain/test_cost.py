@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamhub.domain.cost import (
+    FURTHEST,
     PRIOR_BYTES,
     TYPICAL,
     File,
@@ -38,8 +39,8 @@ def test_nothing_to_embed_takes_nothing() -> None:
     ("seen", "ratio", "basis"),
     [
         (Seen(0, 0), TYPICAL[PDF], "Typical"),
-        (Seen(PRIOR_BYTES, PRIOR_BYTES), (1 + TYPICAL[PDF]) / 2, "OwnDocuments"),
-        (Seen(PRIOR_BYTES * 999, PRIOR_BYTES * 999), 1.0, "OwnDocuments"),
+        (Seen(PRIOR_BYTES, PRIOR_BYTES // 5), (0.2 + TYPICAL[PDF]) / 2, "OwnDocuments"),
+        (Seen(PRIOR_BYTES * 999, PRIOR_BYTES * 999 // 5), 0.2, "OwnDocuments"),
     ],
     ids=["none", "as many", "many"],
 )
@@ -49,6 +50,12 @@ def test_own_documents_outweigh_the_typical_ones_as_they_come(seen: Seen, ratio:
     assert ratios.of("text/plain") == TYPICAL["text/plain"]
     assert estimate([File(10, PDF)], ratios).basis == basis
     assert estimate([File(10, PDF), File(10, "text/html")], ratios).basis == "Typical"
+
+
+@given(st.integers(-(2**63), 2**63), st.integers(-(2**63), 2**63))
+def test_whatever_a_tenant_has_written_moves_an_estimate_only_so_far(size: int, tokens: int) -> None:
+    ratio = Ratios({PDF: Seen(size, tokens)}).of(PDF)
+    assert TYPICAL[PDF] / FURTHEST <= ratio <= TYPICAL[PDF] * FURTHEST
 
 
 @given(st.lists(files, max_size=20), st.lists(files, max_size=20))

@@ -32,6 +32,9 @@ far off they are on the samples."""
 OTHERWISE = 0.30
 PRIOR_BYTES = 200_000
 """The typical ratio counts as much as so many bytes of the tenant's own documents."""
+FURTHEST = 4
+"""A tenant's own ratio is at most so many times the typical one, and at least that part of it: what its documents have
+taken stands in tables that its own logins write, and an estimate decides about approval."""
 
 _MILLION = 1_000_000
 _DIGITS = Decimal("0.000001")
@@ -103,7 +106,8 @@ class Ratios:
         own = self.seen.get(media_type)
         if own is None:
             return typical
-        return (own.tokens + typical * PRIOR_BYTES) / (own.bytes + PRIOR_BYTES)
+        seen = (max(0, own.tokens) + typical * PRIOR_BYTES) / (max(0, own.bytes) + PRIOR_BYTES)
+        return min(typical * FURTHEST, max(typical / FURTHEST, seen))
 
     def basis(self, media_types: Iterable[str]) -> Basis:
         """The tenant's own documents, once they count more than the typical ones for every type at hand."""
