@@ -43,6 +43,7 @@ async def test_progress_travels_from_worker_to_operator_and_api(
     found = await fetch_progress(operator_connection, tenant.tenant, [RUN.uid, "absent"])
     assert list(found) == [RUN.uid]
     assert (found[RUN.uid].progress, found[RUN.uid].attempt, found[RUN.uid].build) == (progress, 1, "1.0")
+    assert not found[RUN.uid].collected
 
 
 async def test_overtaken_attempt_writes_nothing(tenant_connection: Connection) -> None:

@@ -84,7 +84,8 @@ def pod(**changes: Any) -> PodState:
 
 def run_status(state: RunState = "Running", stage: Stage = "Embedding", **changes: Any) -> RunStatus:
     counts = changes.pop("documents", DocumentCounts(total=4, done=1))
-    return RunStatus(Progress(state=state, stage=stage, documents=counts, **changes), attempt=1, build="0.1.0")
+    collected = changes.pop("collected", True)
+    return RunStatus(Progress(state=state, stage=stage, documents=counts, **changes), 1, "0.1.0", collected)
 
 
 def failed_run() -> RunStatus:

@@ -321,3 +321,39 @@ def test_workers_that_used_up_their_tries_are_told_while_the_others_go_on() -> N
 def test_a_created_job_is_looked_after_though_nothing_may_happen_to_it() -> None:
     """Its echo is no news, and a Job that the quota keeps from having a pod changes no more."""
     assert plan_ingest(ingest_job(), observed(), NOW).again_seconds == STARTING_SECONDS
+
+
+UNREAD = run_status(collected=False)
+
+
+@pytest.mark.parametrize("failed", ["0", "0,2", "0-3"])
+def test_a_source_that_nobody_is_left_to_read_fails_at_once(failed: str) -> None:
+    """The other workers would wait for its documents until the deadline."""
+    plan = plan_ingest(
+        ingest_job(), observed(job=job_state(failed_indexes=failed), pods=[CRASH, pod()], run=UNREAD), NOW
+    )
+    assert plan.finding is not None
+    assert (plan.finding.phase, plan.finding.reason) == ("Failed", "WorkerFailed")
+    assert "boom" in plan.finding.message
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        observed(job=job_state(failed_indexes="0"), pods=[pod()], run=run_status()),
+        observed(job=job_state(failed_indexes="1,3,10"), pods=[pod()], run=UNREAD),
+        observed(job=job_state(failed_indexes=""), pods=[pod()], run=UNREAD),
+    ],
+)
+def test_the_others_go_on_with_what_was_collected_or_still_is(seen: IngestObserved) -> None:
+    finding = plan_ingest(ingest_job(), seen, NOW).finding
+    assert finding is not None
+    assert finding.phase == "Running"
+
+
+def test_the_workers_of_a_failed_job_are_ended() -> None:
+    ended = ingest_job({"phase": "Failed", "reason": "WorkerFailed", "completionTime": NOW.isoformat()})
+    live = observed(job=job_state(failed_indexes="0"), run=UNREAD)
+    assert plan_ingest(ended, live, NOW).actions == ("Suspend", "Finish")
+    for over in (job_state(suspended=True), job_state(complete=True), job_state(failure="BackoffLimitExceeded")):
+        assert plan_ingest(ended, observed(job=over), NOW).actions == ("Finish",)

@@ -71,3 +71,8 @@ def test_workers_that_used_up_their_tries_are_told() -> None:
     body = {"metadata": {"name": "j", "uid": "u"}, "status": {"failedIndexes": "1,4-6", "failed": 16}}
     assert (read_job(body).failed_indexes, read_job(body).failed) == ("1,4-6", 16)
     assert read_job({"metadata": {"name": "j", "uid": "u"}}).failed_indexes == ""
+
+
+def test_the_last_word_of_a_run_that_lost_its_collector_is_asked_for() -> None:
+    assert has_ended(job_state(failed_indexes="0,4"), [pod()])
+    assert not has_ended(job_state(failed_indexes="10"), [pod()])

@@ -7,6 +7,8 @@ from operator import itemgetter
 from typing import Literal
 
 import asyncpg
+import structlog
+from pydantic import ValidationError
 
 from dreamhub import ids, names
 from dreamhub.domain.progress import DocumentError, Progress
@@ -18,12 +20,16 @@ from dreamhub.sql.queries import load_queries
 
 _SQL = load_queries("runs")
 
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     progress: Progress
     attempt: int
     build: str
+    collected: bool = True
+    """Whether nothing comes to it any more: its source was read to the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,11 @@ async def fetch_progress(conn: Connection, tenant: str, uids: Collection[str]) -
 
     Raises NotFoundError when the tenant has no schema yet.
     """
-    return {row["uid"]: _read_status(row) for row in await _fetch_of_tenant(conn, "fetch_runs", tenant, uids)}
+    read = {row["uid"]: _read_status(row) for row in await _fetch_of_tenant(conn, "fetch_runs", tenant, uids)}
+    found = {uid: status for uid, status in read.items() if status is not None}
+    if len(found) < len(read):
+        log.warning("progress makes no sense; its runs count as not begun", tenant=tenant, runs=len(read) - len(found))
+    return found
 
 
 async def resolve_documents(
@@ -108,7 +118,7 @@ async def _fetch_of_tenant(conn: Connection, query: str, tenant: str, wanted: Co
 
 
 async def fetch_run(conn: Connection, uid: str) -> RunStatus | None:
-    """For the API, as the tenant: one run, or None before its worker has started."""
+    """For the API, as the tenant: one run, or None before its worker has started and when it tells nonsense."""
     row = await conn.fetchrow(_SQL["fetch_run"], uid)
     return None if row is None else _read_status(row)
 
@@ -142,5 +152,10 @@ def _read_item(row: Record) -> RunItem:
     )
 
 
-def _read_status(row: Record) -> RunStatus:
-    return RunStatus(Progress.model_validate_json(row["progress"]), row["attempt"], row["worker_build"])
+def _read_status(row: Record) -> RunStatus | None:
+    """None for what makes no sense: the tenant's own login may write it. Its content is told to nobody."""
+    try:
+        progress = Progress.model_validate_json(row["progress"] or "")
+    except ValidationError:
+        return None
+    return RunStatus(progress, row["attempt"], row["worker_build"], row["collected"])

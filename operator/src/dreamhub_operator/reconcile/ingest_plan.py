@@ -165,8 +165,10 @@ def _plan_after(job: IngestJob, observed: IngestObserved, now: datetime) -> Inge
     if job.status.phase == "Cancelled":
         return IngestPlan(None, ("Discard",) if observed.job is not None else (), left)
     loose = observed.job is not None and not observed.job.expires
+    idle = job.status.reason == IngestReason.WORKER_FAILED and observed.job is not None and observed.job.is_live
     keep = KEEP_SUCCEEDED_SECONDS if job.status.phase == "Succeeded" else job.spec.ttl_seconds_after_finished
-    return IngestPlan(None, ("Finish",) if loose else (), left, keep_job_seconds=keep)
+    actions: tuple[ActionKind, ...] = (*(("Suspend",) if idle else ()), *(("Finish",) if loose else ()))
+    return IngestPlan(None, actions, left, keep_job_seconds=keep)
 
 
 def _finish(outcome: Finding) -> IngestPlan:
@@ -182,7 +184,8 @@ def _outcome(observed: IngestObserved) -> Finding | None:
         return fail(IngestReason.DOCUMENTS_FAILED, _documents_failed(observed.run), observed.run)
     if observed.job is None or observed.unavailable is not None:
         return None
-    if observed.job.failure is not None:
+    unread = observed.run is not None and not observed.run.collected
+    if observed.job.failure is not None or (observed.job.lost_collector and unread):
         return _job_failed(observed.job, observed)
     if observed.job.complete:
         message = "the worker ended without recording an outcome; create another IngestJob and report this"

@@ -35,6 +35,16 @@ class JobState:
     kueue_queue: str = ""
     """The queue of Kueue that it waits in, or was started from; empty for none."""
 
+    @property
+    def lost_collector(self) -> bool:
+        """Whether its first worker, which reads the source for all of them, has used up its tries."""
+        return self.failed_indexes.split(",")[0].split("-")[0] == "0"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it makes pods still."""
+        return not (self.complete or self.failure is not None or self.suspended)
+
 
 @dataclass(frozen=True, slots=True)
 class PodState:
@@ -108,7 +118,8 @@ def _shorten(text: str) -> str:
 
 def has_ended(job: JobState, pods: Iterable[PodState]) -> bool:
     """Whether a worker is over, so that its last word can be asked for. Pods tell it seconds before their Job does."""
-    return job.complete or job.failure is not None or any(pod.phase in {"Succeeded", "Failed"} for pod in pods)
+    ended = job.complete or job.failure is not None or job.lost_collector
+    return ended or any(pod.phase in {"Succeeded", "Failed"} for pod in pods)
 
 
 def find_trouble(pods: Iterable[PodState]) -> tuple[IngestReason, str] | None:

@@ -1,6 +1,6 @@
 -- name: fetch_runs
 -- For the operator, which is no tenant: the one place where the schema is spelled.
-SELECT uid, progress, attempt, worker_build FROM {schema}.ingest_runs WHERE uid = ANY ($1::text[])
+SELECT uid, progress, attempt, worker_build, collected_at IS NOT NULL AS collected FROM {schema}.ingest_runs WHERE uid = ANY ($1::text[])
 
 -- name: resolve_documents
 SELECT DISTINCT ON (v.document_id)
@@ -10,7 +10,7 @@ WHERE v.document_id = ANY ($1::text[])
 ORDER BY v.document_id, v.number DESC
 
 -- name: fetch_run
-SELECT uid, progress, attempt, worker_build FROM ingest_runs WHERE uid = $1
+SELECT uid, progress, attempt, worker_build, collected_at IS NOT NULL AS collected FROM ingest_runs WHERE uid = $1
 
 -- name: list_run_documents
 SELECT
