@@ -52,6 +52,9 @@ class ProgressPoll:
                 log.warning("progress cannot be read", tenant=tenant, error=error.message)
             self._failing.add(tenant)
             return
+        except Exception:
+            log.exception("progress cannot be read", tenant=tenant)
+            return
         self._failing.discard(tenant)
         for uid, status in runs.items():
             if self.watched.runs.get(uid) != status:

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +28,7 @@ from dreamhub_operator.handlers import Handlers, build_settings
 from dreamhub_operator.isolation.round import RoundRunner
 from dreamhub_operator.isolation.verifier import Verifier
 from dreamhub_operator.kinds import REFLECTED, SECRET
+from dreamhub_operator.loops import Persistent
 from dreamhub_operator.master_keys import MasterKeyStore
 from dreamhub_operator.progress import ProgressPoll
 from dreamhub_operator.queue import WorkQueue
@@ -113,14 +114,11 @@ class Service:
         username = await self.context.cluster.fetch_username()
         await check_sole(self.context.cluster, username)
         self._lead()
-        reflected = [reflector.run for reflector in self._reflectors]
-        sole = partial(stay_sole, self.context.cluster, username)
-        work: list[Callable[[], Coroutine[None, None, None]]]
-        work = [self.election.hold, sole, *reflected, self._work_on_tenants, self._ingest_jobs.run]
-        work += [self._verifier.run, self._index_keeper.run, ModelBudgets(self.context).run]
-        sweep = QueueSweep(self._queues, self.freshness.all_opened, self._ingest_jobs.add)
-        work += [self._poll().run, sweep.run, sweep.run_models]
-        tasks = [asyncio.create_task(start()) for start in work]
+        tasks = [
+            asyncio.create_task(self.election.hold()),
+            asyncio.create_task(stay_sole(self.context.cluster, username)),
+        ]
+        tasks += [asyncio.create_task(Persistent(name, start).run()) for name, start in self._loops()]
         watches = asyncio.create_task(self._watch(stop))
         try:
             done, _ = await asyncio.wait([*tasks, watches], return_when=asyncio.FIRST_COMPLETED)
@@ -130,6 +128,20 @@ class Service:
             await _cancel([watches, *tasks])
             self.context.metrics.leader.set(0)
         await self.election.release()
+
+    def _loops(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """By name. They run beside what may end the process: the election, and the look at who is the operator."""
+        for reflector in self._reflectors:
+            yield f"watch of {reflector.kind.plural}", reflector.run
+        yield "tenants", self._work_on_tenants
+        yield "ingest jobs", self._ingest_jobs.run
+        yield "isolation", self._verifier.run
+        yield "vector indexes", self._index_keeper.run
+        yield "models", ModelBudgets(self.context).run
+        yield "progress", self._poll().run
+        sweep = QueueSweep(self._queues, self.freshness.all_opened, self._ingest_jobs.add)
+        yield "queues", sweep.run
+        yield "queues by models", sweep.run_models
 
     def _lead(self) -> None:
         self.leading = True

@@ -153,6 +153,10 @@ async def test_what_a_tenant_may_have_written_stops_nobody(redis_admin: Redis, w
     await client.hset(place.calls, "used", "many")
     assert await fetch_calls(redis_admin, [place]) == {}
     await client.delete(place.calls)
+    await client.hset(place.calls, mapping={"used": "7", "asked": "1" * 10_000, "unknown": "x" * 10_000})
+    calls = (await fetch_calls(redis_admin, [place]))[place]
+    assert (calls.tokens, calls.outcomes) == (7, {})
+    await client.delete(place.calls)
     await client.xadd(place.calls, {"no": "hash"})
     assert await fetch_calls(redis_admin, [place]) == {}
     assert (await SharedBudget(worker, place, FALLBACK).take(1, urgent=False)).granted

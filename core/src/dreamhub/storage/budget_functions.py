@@ -16,6 +16,8 @@ KEPT_SECONDS = 3600
 """Without a call; the counters then begin anew."""
 SHORT_MILLISECONDS = 200
 """Whoever has to wait longer is short of budget, and says so to the operator, who divides it."""
+MOST_DIGITS = 20
+"""Of a counter. What is longer was written by a stolen login, and is told to nobody."""
 
 _CODE = f"""
 local function clock()
@@ -87,6 +89,15 @@ local function settle(keys, args)
   redis.call('EXPIRE', keys[1], {KEPT_SECONDS})
   return 1
 end
+
+local function tell(keys, args)
+  local found = {{}}
+  for index, field in ipairs(args) do
+    local length = redis.call('HSTRLEN', keys[1], field)
+    found[index] = length > 0 and length <= {MOST_DIGITS} and redis.call('HGET', keys[1], field)
+  end
+  return found
+end
 """
 
 _DIGEST = hashlib.sha256(_CODE.encode()).hexdigest()[:12]
@@ -101,9 +112,13 @@ SETTLE = f"dreamhub_settle_{_DIGEST}"
 """FCALL with the bucket's key; tokens to give back, milliseconds to hold everybody, then counters and what they grow
 by."""
 
+TELL = f"dreamhub_tell_{_DIGEST}"
+"""FCALL_RO with the bucket's key; names of fields. Gives their values, nil for those that are absent or no counter."""
+
 LIBRARY = f"""#!lua name=dreamhub_budget_{_DIGEST}
 {_CODE}
 redis.register_function('{TAKE}', take)
 redis.register_function('{ASK}', ask)
 redis.register_function('{SETTLE}', settle)
+redis.register_function{{function_name='{TELL}', callback=tell, flags={{'no-writes'}}}}
 """

@@ -11,22 +11,29 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from dreamhub import names
-from dreamhub.domain.call_budget import Bucket, CallRecord, Rates, Turn
+from dreamhub.domain.call_budget import Bucket, CallRecord, Outcome, Rates, Turn
 from dreamhub.errors import DreamHubError
-from dreamhub.storage.budget_functions import ASK, SETTLE, TAKE
+from dreamhub.storage.budget_functions import ASK, SETTLE, TAKE, TELL
 from dreamhub.storage.redis_failures import translate_failures
 
 SHARE_SECONDS = 120
 """A share that the operator does not renew counts for so long: all shares together are never above the limits."""
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds, in seconds, of the buckets that durations of embedding requests are counted in."""
+
+_OUTCOMES = {outcome: f"calls:{outcome}" for outcome in get_args(Outcome)}
+_TOOK = tuple(f"took:{index}" for index in range(len(BOUNDS) + 1))
+_FIELDS = ("asked", "short", "used", "milliseconds", *_OUTCOMES.values(), *_TOOK)
+"""What the operator reads of a tenant's hash, whatever else stands there."""
+_MOST = 2**53
+"""No counter of ours gets there."""
 
 _READ_SECONDS = 1.0
 """A share that was read counts for so long."""
@@ -161,29 +168,37 @@ async def fetch_calls(redis: Redis, places: Sequence[Place]) -> dict[Place, Call
         async with client.pipeline(transaction=False) as pipeline:
             pipeline.time()
             for place in places:
-                pipeline.hgetall(place.calls)
-            (seconds, micros), *found = await pipeline.execute(raise_on_error=False)
+                pipeline.fcall_ro(TELL, 1, place.calls, *_FIELDS)
+            time_told, *found = await pipeline.execute(raise_on_error=False)
+        if isinstance(time_told, Exception):
+            raise time_told
+    seconds, micros = time_told
     now = seconds * 1000 + micros / 1000
-    read = ((place, _read_calls(fields, now)) for place, fields in zip(places, found, strict=True))
+    read = ((place, _read_calls(values, now)) for place, values in zip(places, found, strict=True))
     return {place: calls for place, calls in read if calls is not None}
 
 
-def _read_calls(fields: object, now: float) -> Calls | None:
+def _read_calls(values: object, now: float) -> Calls | None:
     """None for what is absent or makes no sense: the tenant's own login writes it."""
-    if not isinstance(fields, dict) or not fields:
+    if not isinstance(values, list):
         return None
-    texts = {_text(name): _text(value) for name, value in fields.items()}
     try:
-        whole = {name: int(value) for name, value in texts.items() if name not in {"requests", "tokens", "held", "at"}}
-        asked, short = whole.pop("asked", 0), whole.pop("short", None)
+        told = {
+            name: min(max(int(value), 0), _MOST)
+            for name, value in zip(_FIELDS, values, strict=True)
+            if value is not None
+        }
     except ValueError:
         return None
+    if not told:
+        return None
+    short = told.get("short")
     return Calls(
-        outcomes={name.removeprefix("calls:"): count for name, count in whole.items() if name.startswith("calls:")},
-        tokens=whole.get("used", 0),
-        took=tuple(whole.get(f"took:{index}", 0) for index in range(len(BOUNDS) + 1)),
-        milliseconds=whole.get("milliseconds", 0),
-        asked_ago=(now - asked) / 1000,
+        outcomes={name: told[field] for name, field in _OUTCOMES.items() if field in told},
+        tokens=told.get("used", 0),
+        took=tuple(told.get(field, 0) for field in _TOOK),
+        milliseconds=told.get("milliseconds", 0),
+        asked_ago=(now - told.get("asked", 0)) / 1000,
         short_ago=None if short is None else (now - short) / 1000,
     )
 
@@ -208,7 +223,3 @@ async def put_shares(redis: Redis, shares: Mapping[Place, Rates], gone: Iterable
 
 def _number(value: bytes | str | None) -> float | None:
     return None if value is None else float(value)
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value

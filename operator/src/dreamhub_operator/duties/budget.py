@@ -48,6 +48,8 @@ class ModelBudgets:
                     await step()
                 except DreamHubError as error:
                     log.warning("models not looked after", code=error.code, error=error.message)
+                except Exception:
+                    log.exception("models not looked after")
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
