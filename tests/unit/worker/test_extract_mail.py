@@ -1,12 +1,13 @@
 """E-mail: the message, and every attachment by its own parser."""
 
+from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage
 
 import docx
 import pytest
 
 from dreamhub.errors import InvalidInputError, TooLargeError
-from dreamhub_worker.extract.mail import MAX_DEPTH, MAX_PARTS, extract_mail
+from dreamhub_worker.extract.mail import MAX_DEPTH, MAX_PARTS, MAX_VALUE, extract_mail
 from tests.unit.worker.office import outline, place_of, saved
 from tests.unit.worker.pdfs import BODY, typeset
 
@@ -160,3 +161,23 @@ def test_a_header_of_a_megabyte_and_an_empty_message_are_refused() -> None:
     with pytest.raises(InvalidInputError) as caught:
         extract_mail(b"X-Only: this\r\n\r\n \r\n")
     assert caught.value.code == "BadMail"
+
+
+def test_headers_are_cut_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    parse = HeaderRegistry.__call__
+
+    def count(self: HeaderRegistry, name: str, value: str) -> object:
+        asked.append(len(value))
+        return parse(self, name, value)
+
+    monkeypatch.setattr(HeaderRegistry, "__call__", count)
+    long = b"=?utf-8?Q?a?= " * 10_000
+    inner = b"Subject: " + long + b"\r\n\r\nInner."
+    data = b"Subject: " + long + b"\r\nTo: " + long + b"\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+    data += b"--b\r\nContent-Type: message/rfc822\r\n\r\n" + inner + b"\r\n--b--\r\n"
+    extracted = extract_mail(data)
+    assert extracted.title
+    assert extracted.title.startswith("aaaa")
+    assert "Inner." in extracted.text
+    assert max(asked) <= MAX_VALUE

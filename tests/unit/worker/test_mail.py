@@ -1,8 +1,10 @@
 """What a reading of mail decides without a server: what is new, what a message is called, how folders are spelled."""
 
+import email.header
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from dreamhub_worker.sources.mail_client import quote_folder
 from dreamhub_worker.sources.mail_mbox import is_mbox, split_mbox
-from dreamhub_worker.sources.mail_message import message_key, message_name, read_headers
+from dreamhub_worker.sources.mail_message import MAX_HEAD, MAX_VALUE, message_key, message_name, read_headers
 from dreamhub_worker.sources.mail_plan import FolderNow, Plan, plan_reading
 
 
@@ -95,6 +97,25 @@ def test_no_header_is_too_odd(data: bytes) -> None:
     headers = read_headers(b"Subject: " + data)
     assert message_name(headers)
     assert message_key(headers, "otherwise")
+
+
+def test_what_is_decoded_of_a_header_has_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = Mock(wraps=email.header.decode_header)
+    monkeypatch.setattr("dreamhub_worker.sources.mail_message.decode_header", decode)
+    name = message_name(read_headers(b"Subject: " + b"=?utf-8?Q?a?= " * 10_000 + b"\r\n\r\n"))
+    assert name.startswith("a" * 146)
+    assert [len(call.args[0]) for call in decode.call_args_list] == [MAX_VALUE]
+
+
+def test_long_headers_are_told_apart_though_they_are_cut() -> None:
+    one, two = (message_key(read_headers(b"Message-Id: " + b"x" * 5000 + end), "") for end in (b"1", b"2"))
+    assert one != two
+
+
+def test_headers_end_somewhere() -> None:
+    headers = read_headers(b"".join(b"x%d:\n" % number for number in range(200_000)) + b"Subject: late\n")
+    assert len(headers) < MAX_HEAD / 3
+    assert "subject" not in headers
 
 
 def test_keys_have_a_length() -> None:

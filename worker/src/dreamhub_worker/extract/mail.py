@@ -6,9 +6,13 @@ with the reason; it does not take the message with it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from email import message_from_bytes, policy
+from email import message_from_bytes
 from email.message import EmailMessage
+from email.policy import EmailPolicy
 from email.utils import parsedate_to_datetime
+from typing import cast
+
+from typing_extensions import override
 
 from dreamhub.domain.media_types import is_supported, sniff_bytes
 from dreamhub.errors import DreamHubError, InvalidInputError, TooLargeError
@@ -21,10 +25,24 @@ MAX_DEPTH = 3
 """Of messages within messages."""
 MAX_PARTS = 500
 MAX_HEADER_BYTES = 1 << 20
+MAX_VALUE = 1 << 13
+"""Characters of one header: the library takes time by the square of its length to decode it."""
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 _NAME_LIMIT = 200
 _BROKEN = (ValueError, IndexError, TypeError, AttributeError, LookupError, OverflowError)
 """What the standard library lets out when it meets headers that break the rules."""
+
+
+class _ShortHeaders(EmailPolicy):
+    """Cuts each header, of whichever part, before anything decodes it."""
+
+    @override
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:MAX_VALUE]
+
+
+_POLICY = cast("EmailPolicy[EmailMessage]", _ShortHeaders())
 
 
 def extract_mail(data: bytes) -> Extracted:
@@ -33,7 +51,7 @@ def extract_mail(data: bytes) -> Extracted:
     if len(head) > MAX_HEADER_BYTES:
         raise TooLargeError("the message's header is larger than a megabyte; export it again")
     try:
-        return _Reader().read(message_from_bytes(data, policy=policy.default), 1)
+        return _Reader().read(message_from_bytes(data, policy=_POLICY), 1)
     except _BROKEN as error:
         raise _bad_mail() from error
 
@@ -75,7 +93,7 @@ class _Reader:
         declared = part.get_content_type()
         media_type = sniff_bytes(data, name, declared if is_supported(declared) else "")
         if media_type == "message/rfc822":
-            return self._inner(message_from_bytes(data, policy=policy.default), depth)
+            return self._inner(message_from_bytes(data, policy=_POLICY), depth)
         extracted = extract(data, media_type)
         self._count(extracted)
         return extracted
