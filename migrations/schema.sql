@@ -431,6 +431,7 @@ ALTER FUNCTION dreamhub.fetch_quotas(tenants text[]) OWNER TO dreamhub_owner;
 CREATE FUNCTION dreamhub.fetch_vector_indexes(tenants text[]) RETURNS TABLE(tenant text, generation integer, model text, dimensions integer, chunks bigint, indexed boolean, analyzed bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '100ms'
     AS $_$
 DECLARE
     wanted text;
@@ -439,12 +440,16 @@ BEGIN
     FOREACH wanted IN ARRAY tenants LOOP
         space := dreamhub.login_name(wanted, '');
         IF to_regclass(format('%I.index_generations', space)) IS NOT NULL THEN
-            RETURN QUERY EXECUTE format(
-                'SELECT $1, g.generation, g.model, g.dimensions, g.chunks, '
-                'to_regclass(format(''%%I.%%I'', $2, dreamhub.vector_index_name(g.generation))) IS NOT NULL, '
-                '(SELECT c.reltuples::bigint FROM pg_class c WHERE c.oid = to_regclass(format(''%%I.chunks'', $2))) '
-                'FROM %I.index_generations g WHERE g.active', space
-            ) USING wanted, space;
+            BEGIN
+                RETURN QUERY EXECUTE format(
+                    'SELECT $1, g.generation, left(g.model, 200), g.dimensions, g.chunks, '
+                    'to_regclass(format(''%%I.%%I'', $2, dreamhub.vector_index_name(g.generation))) IS NOT NULL, '
+                    '(SELECT c.reltuples::bigint FROM pg_class c WHERE c.oid = to_regclass(format(''%%I.chunks'', $2))) '
+                    'FROM %I.index_generations g WHERE g.active', space
+                ) USING wanted, space;
+            EXCEPTION WHEN lock_not_available THEN
+                NULL;  -- one of its sessions has locked the table: the others' indexes are looked at
+            END;
         END IF;
     END LOOP;
 END
