@@ -52,7 +52,7 @@ async def test_namespace_is_walled_in(watched: Tenant) -> None:
         for kind in ("serviceaccounts", "networkpolicies", "resourcequotas", "limitranges", "secrets")
     }
     assert {"worker", "owner"} <= present["serviceaccounts"]
-    assert present["networkpolicies"] == {"default-deny", "worker-egress"}
+    assert present["networkpolicies"] == {"default-deny", "worker-egress", "source-egress"}
     assert present["resourcequotas"]
     assert present["limitranges"]
     assert names.CREDENTIALS_SECRET in present["secrets"]
