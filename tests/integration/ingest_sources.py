@@ -32,7 +32,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a config of numbers": ({"plugin": {"name": "wiki", "config": {"a": 1}}}, "config"),
     "our own Secret": (
         {"calendar": {"url": "https://a.example/", "secretRef": {"name": "dreamhub-credentials"}}},
-        "secretRef",
+        "name one that an administrator has made",
     ),
     "a job's Secret": (
         {"calendar": {"url": "https://a.example/", "secretRef": {"name": "ij-0123456789abcdef-input"}}},
