@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from dreamhub.domain.progress import DocumentError, Progress, Timing
+from dreamhub.domain.progress import MOST, DocumentError, Progress, Timing
 from dreamhub.domain.run_totals import MAX_ERRORS, RunTotals, WorkerReport, WorkerShare, sum_up
 
 RUN = RunTotals(total=10, weight=1_000, collected=True)
@@ -52,6 +54,35 @@ def test_remaining_time_follows_from_the_rates_together() -> None:
     assert sum_up(RUN, workers, Progress()).eta_seconds == 10
     assert sum_up(replace(RUN, collected=False), workers, Progress()).eta_seconds is None, "more may come"
     assert sum_up(RUN, workers, Progress(), state="Failed").eta_seconds == 0
+
+
+def test_a_rate_of_nearly_nothing_makes_no_number_that_nobody_can_read() -> None:
+    workers = [share(weight=100, report=WorkerReport(weight_per_second=1e-300))]
+    assert sum_up(RUN, workers, Progress()).eta_seconds == MOST
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"etaSeconds": 1' + "0" * 400 + "}",
+        '{"tokens": -1}',
+        '{"tokens": 9007199254740993}',
+        '{"percent": 101}',
+        '{"chunksPerSecond": Infinity}',
+        '{"timing": {"embedP95Seconds": NaN}}',
+        '{"documents": {"total": -4}}',
+    ],
+)
+def test_numbers_out_of_all_reason_are_no_progress(text: str) -> None:
+    """The tenant's own login may write it."""
+    with pytest.raises(ValidationError):
+        Progress.model_validate_json(text)
+
+
+@pytest.mark.parametrize("text", ['{"weightPerSecond": -1}', '{"estimated": [1, -1]}', '{"tokens": 1e300}'])
+def test_nor_are_they_a_report(text: str) -> None:
+    with pytest.raises(ValidationError):
+        WorkerReport.model_validate_json(text)
 
 
 def test_timings_add_up_and_the_slowest_model_counts() -> None:

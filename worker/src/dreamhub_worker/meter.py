@@ -42,6 +42,8 @@ class Meter:
     awaiting_approval: bool = False
     estimated: tuple[int, int] | None = None
     """Tokens and bytes of what was collected."""
+    fruitless: int = 0
+    """Attempts in a row that waited for the source in vain, earlier ones included."""
     seconds: Seconds = field(default_factory=Seconds)
     new_chunks: int = 0
     """Stored by this attempt: what its rate is made of."""
@@ -53,6 +55,9 @@ class Meter:
     """Its fraction when it was begun: what stood there before says nothing about the rate."""
     _done_weight: float = 0.0
     _started: float | None = None
+
+    def __post_init__(self) -> None:
+        self.fruitless = self.earlier.fruitless
 
     def begin(self, weight: int) -> None:
         """Take a document in hand. The rate is measured from the first one on."""
@@ -92,7 +97,7 @@ class Meter:
 
     def report(self) -> WorkerReport:
         elapsed = max(self.clock() - self._started, 1e-3) if self._started is not None else None
-        gained = self._done_weight + self._weight * (self.fraction - self._begun_at)
+        gained = self._done_weight + self._weight * max(0.0, self.fraction - self._begun_at)
         return WorkerReport(
             stage=self.stage,
             current_weight=round(self._weight * self.fraction, 1),
@@ -100,6 +105,7 @@ class Meter:
             tokens=self.earlier.tokens + self.tokens,
             awaiting_approval=self.awaiting_approval,
             estimated=self.estimated or self.earlier.estimated,
+            fruitless=self.fruitless,
             chunks_per_second=round(self.new_chunks / elapsed, 1) if elapsed else 0,
             weight_per_second=round(gained / elapsed, 1) if elapsed else 0,
             timing=self._timing(),

@@ -1,12 +1,17 @@
 """A job's progress: one shape from the worker through PostgreSQL and Redis to the CR status, REST and WebSocket."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 Stage = Literal["Starting", "Fetching", "Scanning", "Extracting", "Chunking", "Embedding", "Storing", "Finished"]
 RunState = Literal["Running", "Succeeded", "Failed"]
+
+MOST = 2**53
+"""No number here is larger: any reader's arithmetic holds, though a tenant's own login may write what it likes."""
+Count = Annotated[int, Field(ge=0, le=MOST)]
+Amount = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 
 
 class _Wire(BaseModel):
@@ -14,22 +19,22 @@ class _Wire(BaseModel):
 
 
 class DocumentCounts(_Wire):
-    total: int = 0
-    done: int = 0
+    total: Count = 0
+    done: Count = 0
     """Searchable now; includes skipped ones."""
-    skipped: int = 0
+    skipped: Count = 0
     """Unchanged since their last ingestion: nothing was done."""
-    failed: int = 0
+    failed: Count = 0
 
 
 class Timing(_Wire):
     """Seconds spent by stage, summed over documents."""
 
-    parse_seconds: float = 0
-    embed_seconds: float = 0
-    embed_wait_seconds: float = 0
-    store_seconds: float = 0
-    embed_p95_seconds: float = 0
+    parse_seconds: Amount = 0
+    embed_seconds: Amount = 0
+    embed_wait_seconds: Amount = 0
+    store_seconds: Amount = 0
+    embed_p95_seconds: Amount = 0
     """95th percentile of the last calls of the model, of the slowest worker; 0 before the first."""
 
 
@@ -49,18 +54,18 @@ class Progress(_Wire):
     state: RunState = "Running"
     stage: Stage = "Starting"
     documents: DocumentCounts = DocumentCounts()
-    pages: int = 0
-    chunks: int = 0
+    pages: Count = 0
+    chunks: Count = 0
     """Chunks stored so far, of documents already visible or not."""
-    tokens: int = 0
+    tokens: Count = 0
     awaiting_approval: bool = False
     """Everything is collected, is above the job's `hold`, and none of it is embedded before a person approves."""
-    estimated_tokens: int | None = None
+    estimated_tokens: Count | None = None
     """Of everything that was collected; None while that is not known, or was known before the run."""
-    estimated_bytes: int | None = None
-    percent: int = 0
-    chunks_per_second: float = 0
-    eta_seconds: int | None = None
+    estimated_bytes: Count | None = None
+    percent: Annotated[int, Field(ge=0, le=100)] = 0
+    chunks_per_second: Amount = 0
+    eta_seconds: Count | None = None
     timing: Timing = Timing()
     errors: tuple[DocumentError, ...] = ()
     """At most ten; all of them are in the database."""

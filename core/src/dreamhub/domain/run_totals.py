@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from dreamhub.domain.progress import DocumentCounts, DocumentError, Progress, RunState, Stage, Timing
+from dreamhub.domain.progress import (
+    MOST,
+    Amount,
+    Count,
+    DocumentCounts,
+    DocumentError,
+    Progress,
+    RunState,
+    Stage,
+    Timing,
+)
 
 ITEM_WEIGHT = 1_000
 """What a document weighs beside its tokens: to fetch, claim and show it takes about as long as to embed so many."""
@@ -23,17 +33,19 @@ class WorkerReport(BaseModel):
 
     stage: Stage | None = None
     """None while it has nothing in hand."""
-    current_weight: float = 0
+    current_weight: Amount = 0
     """How much of the document in hand is done, in its weight."""
-    current_chunks: int = 0
+    current_chunks: Count = 0
     """Stored of the document in hand."""
-    tokens: int = 0
+    tokens: Count = 0
     awaiting_approval: bool = False
     """It idles until a person approves what was collected."""
-    estimated: tuple[int, int] | None = None
+    estimated: tuple[Count, Count] | None = None
     """Tokens and bytes of what was collected."""
-    chunks_per_second: float = 0
-    weight_per_second: float = 0
+    fruitless: Count = 0
+    """Attempts in a row that waited for the source in vain."""
+    chunks_per_second: Amount = 0
+    weight_per_second: Amount = 0
     timing: Timing = Timing()
 
 
@@ -108,7 +120,7 @@ def _eta(run: RunTotals, share: float, alive: Sequence[WorkerReport]) -> int | N
     rate = sum(report.weight_per_second for report in alive)
     if not run.collected or share < _ETA_FROM or rate <= 0:
         return None
-    return round((1 - share) * run.weight / rate)
+    return round(min(MOST, (1 - share) * run.weight / rate))
 
 
 def _add_up(workers: Sequence[WorkerShare]) -> Timing:
