@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
@@ -27,11 +27,16 @@ from dreamhub.storage.model_budget import Calls, Place
 from dreamhub.storage.objects import ObjectStore
 from dreamhub.storage.redis_audit import Users
 from dreamhub_operator.desired.credentials import Credentials
+from dreamhub_operator.tenant_reads import TenantReads
 
 
 @dataclass(frozen=True)
 class PostgresDatabase:
     pool: Pool
+    _reads: TenantReads = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_reads", TenantReads(self.pool))
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
@@ -89,22 +94,22 @@ class PostgresDatabase:
             await owners.release_tenant(conn, tenant, owner)
 
     async def count_documents(self, tenant: str) -> int:
-        async with self._connection() as conn:
+        async with self._reads.read(tenant) as conn:
             try:
                 return await tenants.count_documents(conn, tenant)
             except NotFoundError:
                 return 0
 
     async def resolve(self, tenant: str, document_ids: Collection[str]) -> Mapping[str, ResolvedDocument]:
-        async with self._connection() as conn:
+        async with self._reads.read(tenant) as conn:
             return await runs.resolve_documents(conn, tenant, document_ids)
 
     async def fetch_runs(self, tenant: str, uids: Collection[str]) -> Mapping[str, RunStatus]:
-        async with self._connection() as conn:
+        async with self._reads.read(tenant) as conn:
             return await runs.fetch_progress(conn, tenant, uids)
 
     async def fetch_ratios(self, tenant: str) -> Ratios:
-        async with self._connection() as conn:
+        async with self._reads.read(tenant) as conn:
             return await reservations.fetch_ratios(conn, tenant)
 
     async def ping(self) -> None:

@@ -1,10 +1,21 @@
 -- name: fetch_runs
--- For the operator, which is no tenant: the one place where the schema is spelled.
-SELECT uid, progress, attempt, worker_build, collected_at IS NOT NULL AS collected FROM {schema}.ingest_runs WHERE uid = ANY ($1::text[])
+-- For the operator, which is no tenant: the one place where the schema is spelled. It keeps nothing that is long, for
+-- tenants' logins may write it: no progress of ours has more than 64 kB.
+SELECT
+    uid,
+    CASE
+        WHEN pg_column_size(progress) <= 65536 AND octet_length(progress::text) <= 65536 THEN progress
+    END AS progress,
+    attempt,
+    left(worker_build, 200) AS worker_build,
+    collected_at IS NOT NULL AS collected
+FROM {schema}.ingest_runs
+WHERE uid = ANY ($1::text[])
 
 -- name: resolve_documents
 SELECT DISTINCT ON (v.document_id)
-    v.document_id, v.id, v.state = 'active' AS active, v.size_bytes, v.media_type
+    v.document_id, left(v.id, 200) AS id, v.state = 'active' AS active, v.size_bytes,
+    left(v.media_type, 200) AS media_type
 FROM {schema}.document_versions v
 WHERE v.document_id = ANY ($1::text[])
 ORDER BY v.document_id, v.number DESC
