@@ -25,7 +25,7 @@ LARGE = replace(SMALL, chunks=BUILD_AT, analyzed=BUILD_AT)
 @dataclass
 class Vectors:
     index: VectorIndex
-    fails: int = 0
+    fails: tuple[Exception, ...] = ()
     calls: list[str] = field(default_factory=list)
 
     async def fetch(self, _: Collection[str]) -> Mapping[str, VectorIndex]:
@@ -34,8 +34,9 @@ class Vectors:
     async def build(self, tenant: str) -> bool:
         self.calls.append(f"build {tenant}")
         if self.fails:
-            self.fails -= 1
-            raise UnavailableError("a writer holds the table")
+            error, *rest = self.fails
+            self.fails = tuple(rest)
+            raise error
         self.index = replace(self.index, indexed=True)
         return True
 
@@ -92,8 +93,9 @@ async def test_an_index_that_pays_is_built_and_told() -> None:
     assert stage.vectors.calls == ["build acme"]
 
 
-async def test_a_build_that_fails_is_counted_and_tells_nobody() -> None:
-    stage = Stage(Vectors(LARGE, fails=1))
+@pytest.mark.parametrize("error", [UnavailableError("a writer holds the table"), ValueError("of no kind of ours")])
+async def test_a_build_that_fails_is_counted_and_tells_nobody(error: Exception) -> None:
+    stage = Stage(Vectors(LARGE, fails=(error,)))
     await stage.look(until=1)
     assert (stage.woken, stage.counted("Failed"), stage.counted("Build")) == ([], 1, None)
 
@@ -131,6 +133,11 @@ def test_load_is_what_running_jobs_have_still_to_store(status: dict[str, Any], l
     watched = Watched()
     watched.put_ingest_job(ingest_job(status=status).model_dump(by_alias=True, mode="json"))
     assert estimate_load(watched, "acme") == load
+
+
+def test_vectors_that_no_index_holds_are_searched_exactly() -> None:
+    assert choose_change(replace(LARGE, dimensions=4_000), Load(0, 0)) == "Build"
+    assert choose_change(replace(LARGE, dimensions=4_001), Load(0, 0)) is None
 
 
 def test_a_build_comes_before_statistics() -> None:

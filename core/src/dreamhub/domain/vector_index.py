@@ -20,6 +20,8 @@ SEARCHABLE = 200_000
 """Chunks that are still searched exactly in tens of milliseconds: above, no bulk load takes the index away."""
 STALE_SHARE = 0.2
 """How far the number of chunks may move from what the planner believes before statistics are gathered again."""
+MOST_DIMENSIONS = 4_000
+"""What an HNSW index of halfvec can hold. Longer vectors are searched exactly, whatever their number."""
 TOKENS_PER_CHUNK = 200
 """Of a usual text, to read an estimate in tokens as chunks."""
 
@@ -56,7 +58,7 @@ def decide(index: VectorIndex, load: Load) -> Action | None:
     if index.indexed:
         emptied = index.chunks < DROP_BELOW and not load.running
         return "Drop" if emptied or (bulk and index.chunks <= SEARCHABLE) else None
-    pays = index.chunks >= BUILD_AT
+    pays = index.chunks >= BUILD_AT and index.dimensions <= MOST_DIMENSIONS
     if not pays or (load.running and index.chunks < LARGE) or (bulk and index.chunks <= SEARCHABLE):
         return None
     return "Build"

@@ -83,11 +83,18 @@ class IndexKeeper:
             changed = await self._change_one(name)
         except DreamHubError as error:
             log.warning("vector index not changed", tenant=name, code=error.code, error=error.message)
-            self.context.metrics.vector_indexes.labels("Failed").inc()
-            return RETRY_SECONDS
+            return self._count_failure()
+        except Exception:
+            log.exception("vector index not changed", tenant=name)
+            return self._count_failure()
         if changed:
             self.wake(uid)
         return None
+
+    def _count_failure(self) -> float:
+        """Seconds until the next try."""
+        self.context.metrics.vector_indexes.labels("Failed").inc()
+        return RETRY_SECONDS
 
     async def _change_one(self, tenant: str) -> bool:
         vectors, before = self.context.vectors, self.clock()
