@@ -6,11 +6,13 @@ import pytest
 
 from dreamhub.crd.ingest_job import IngestEstimate, IngestJob
 from dreamhub.crd.ingest_status import IngestQueue
+from dreamhub.domain.fair_books import Charge
 from dreamhub.domain.fair_share import Terms
 from dreamhub_operator.desired.job import WorkerTemplate, build_job, build_suspension
 from dreamhub_operator.reconcile.admission import (
     BASE_TOKENS,
     DOCUMENT_TOKENS,
+    LEAST_PART,
     Standing,
     build_order,
     build_terms,
@@ -67,6 +69,18 @@ def test_what_was_used_is_what_the_run_says_or_else_the_status() -> None:
     assert find_used(ingest_job({"usage": {"tokens": 50}}), None) == BASE_TOKENS + 50
     assert find_used(ingest_job({"usage": {"tokens": 50}}), run_status(tokens=90)) == BASE_TOKENS + 90
     assert find_used(ingest_job(priority="Urgent"), run_status(tokens=90)) == 2 * (BASE_TOKENS + 90)
+
+
+def test_one_that_has_begun_has_cost_a_part_of_its_charge_whatever_its_run_says() -> None:
+    """A tenant's own login writes the run."""
+    charge = Charge("acme", 60_000, 20_000)
+    assert find_used(ingest_job(), run_status(tokens=0), charge) == 80_000 // LEAST_PART
+    assert find_used(None, run_status(tokens=0), charge) == 80_000 // LEAST_PART
+    assert find_used(ingest_job(), run_status(tokens=70_000), charge) == BASE_TOKENS + 70_000
+    assert find_used(ingest_job(), None, charge) is None
+    told = {"usage": {"tokens": 0}}
+    assert find_used(ingest_job(told), None, charge) == BASE_TOKENS, "its worker never began"
+    assert find_used(ingest_job({**told, "jobName": "ij-1"}), None, charge) == 80_000 // LEAST_PART
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,31 @@ async def test_books_of_tenants_that_are_gone_are_closed() -> None:
     assert ledger.books.charges == queues.slots.share.books.charges == {}
 
 
-class DiedError(Exception):
+@dataclass
+class PickyLedger(MemoryLedger):
+    """Cannot write what one job has used."""
+
+    def __post_init__(self) -> None:
+        MemoryLedger.__init__(self)
+
+    @override
+    async def enter(self, entry: Entry, moment: Moment) -> None:
+        if entry.uid == "odd":
+            raise OverflowError("value out of int64 range")
+        await super().enter(entry, moment)
+
+
+async def test_an_entry_that_cannot_be_written_keeps_no_other_from_its_turn() -> None:
+    ledger = PickyLedger()
+    for uid in ("odd", "lost"):
+        ledger.books.charge(uid, "acme", 70)
+    queues = queues_of(watch(), ledger)
+    await queues.sweep()
+    assert set(ledger.books.charges) == {"odd"}
+    assert ledger.books.balances == {"acme": Balance(70.0, NOW)}
+
+
+class DiedError(BaseException):
     """The operator is no more."""
 
 

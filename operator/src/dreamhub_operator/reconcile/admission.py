@@ -7,6 +7,7 @@ from datetime import datetime
 from dreamhub.crd.ingest_job import IngestJob, IngestReason
 from dreamhub.crd.ingest_status import IngestEstimate, IngestQueue
 from dreamhub.crd.tenant import Tenant
+from dreamhub.domain.fair_books import Charge
 from dreamhub.domain.fair_share import URGENT_FACTOR, Hold, Order, Terms
 from dreamhub.names import KUEUE_LABEL, tenant_of_namespace
 from dreamhub.sql.runs import RunStatus
@@ -17,6 +18,9 @@ BASE_TOKENS = 1_000
 DOCUMENT_TOKENS = 2_000
 """Of a document that nobody has estimated."""
 CHARACTERS_PER_TOKEN = 4
+LEAST_PART = 4
+"""One that has begun has cost at least this part of what it was charged, whatever its run says: the tenant's own login
+writes that. Estimates of what is done as ordered are seldom further off."""
 
 _REASONS: dict[Hold, IngestReason] = {
     "TenantLimit": IngestReason.TENANT_LIMIT,
@@ -67,8 +71,8 @@ def build_terms(tenant: Tenant) -> Terms:
     return Terms(weight=tenant.spec.weight, limit=tenant.spec.plan.concurrent_jobs)
 
 
-def find_used(job: IngestJob | None, run: RunStatus | None) -> int | None:
-    """What it has cost, as orders and charges count; None when nobody knows."""
+def find_used(job: IngestJob | None, run: RunStatus | None, charge: Charge | None = None) -> int | None:
+    """What it has cost, as orders and charges count; None when nobody knows. `charge`: of one that has ended."""
     if run is not None:
         tokens = run.progress.tokens
     elif job is not None and job.status.usage is not None:
@@ -76,7 +80,9 @@ def find_used(job: IngestJob | None, run: RunStatus | None) -> int | None:
     else:
         return None
     urgent = job is not None and job.spec.priority == "Urgent"
-    return (BASE_TOKENS + tokens) * (URGENT_FACTOR if urgent else 1)
+    told = (BASE_TOKENS + tokens) * (URGENT_FACTOR if urgent else 1)
+    began = run is not None or (job is not None and job.status.job_name is not None)
+    return max(told, (charge.cost + charge.settled) // LEAST_PART) if charge is not None and began else told
 
 
 def explain_wait(tenant: str, limit: int | None, standing: Standing, run: RunStatus | None) -> Finding:

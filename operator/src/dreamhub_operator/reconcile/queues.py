@@ -5,8 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import structlog
+
 from dreamhub.crd.ingest_job import IngestReason
 from dreamhub.domain.fair_books import Entry, plan_corrections
+from dreamhub.errors import TransientError
 from dreamhub.names import namespace
 from dreamhub.sql.fair_books import Moment
 from dreamhub_operator.admission_settings import Admission
@@ -16,6 +19,8 @@ from dreamhub_operator.reconcile.ingest_plan import is_final
 from dreamhub_operator.reconcile.places import Places
 from dreamhub_operator.reconcile.slots import Slots
 from dreamhub_operator.watched import Watched
+
+log = structlog.get_logger()
 
 
 @dataclass
@@ -98,15 +103,27 @@ class Queues:
         jobs = self.watched.ingest_jobs
         unfinished = {uid for uid, job in jobs.items() if not is_final(job.status)}
         running = {order.uid: (order.tenant, order.charge) for order in self.slots.share.running()}
-        known = {uid: find_used(jobs.get(uid), self.watched.runs.get(uid)) for uid in stored.charges}
+        known = {
+            uid: find_used(jobs.get(uid), self.watched.runs.get(uid), None if uid in unfinished else charge)
+            for uid, charge in stored.charges.items()
+        }
         used = {uid: amount for uid, amount in known.items() if amount is not None}
         for entry in plan_corrections(stored.charges, running, unfinished | running.keys(), used):
-            self.slots.share.books.enter(entry, self.now())
-            await self._enter(entry)
+            await self._correct(entry)
         if not self.watched.tenant_uids.keys() >= stored.balances.keys():
             self.slots.share.books.forget(self.watched.tenant_uids)
             await self.ledger.forget_balances(self.watched.tenant_uids)
         self.slots.share.forget_tenants(self.watched.tenant_uids.__contains__)
+
+    async def _correct(self, entry: Entry) -> None:
+        """By itself: one that the database does not take keeps no other from its turn. The next sweep tries again."""
+        self.slots.share.books.enter(entry, self.now())
+        try:
+            await self._enter(entry)
+        except TransientError:
+            raise
+        except Exception:
+            log.exception("the books are corrected later", tenant=entry.tenant, uid=entry.uid)
 
     async def _enter(self, entry: Entry) -> None:
         await self.ledger.enter(entry, self._moment())

@@ -119,7 +119,7 @@ class Slots:
         known = self.share.books.charges.get(uid)
         if known is None:
             return None
-        used = find_used(job, self.watched.runs.get(uid))
+        used = find_used(job, self.watched.runs.get(uid), known)
         if used is None and not began:
             used = 0
         self.share.books.settle(uid, used, self.now())
