@@ -1,12 +1,15 @@
 """Calendar files cut into events, and the answers of CalDAV servers."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from dreamhub.errors import InvalidInputError
-from dreamhub_worker.sources.calendar_split import name_of, split_calendar
+from dreamhub.errors import InvalidInputError, TooLargeError
+from dreamhub_worker.sources import calendar_split
+from dreamhub_worker.sources.calendar_split import MAX_AROUND, name_of, split_calendar
 from dreamhub_worker.sources.calendar_xml import build_multiget, build_sync, own_path, parse_multistatus
 
 FEED = b"""BEGIN:VCALENDAR\r
@@ -76,7 +79,7 @@ def test_each_event_is_a_calendar_again() -> None:
 
 def test_a_revision_is_not_the_time_of_the_export() -> None:
     def revision(data: bytes) -> str:
-        return split_calendar(data)[0].revision
+        return next(split_calendar(data)).revision
 
     assert revision(FEED) == revision(FEED.replace(b"DTSTAMP:20260101", b"DTSTAMP:20270101"))
     assert revision(FEED) != revision(FEED.replace(b"FREQ=WEEKLY", b"FREQ=DAILY"))
@@ -111,8 +114,69 @@ def test_no_order_of_lines_is_too_odd(lines: list[bytes]) -> None:
 
 
 def test_the_name_of_an_event() -> None:
-    assert name_of(split_calendar(FEED)[1].data) == "Two"
+    assert name_of(list(split_calendar(FEED))[1].data) == "Two"
     assert name_of(b"BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:x\nEND:VEVENT\n") == "(no title)"
+
+
+def peak(feed: bytes) -> int:
+    """Bytes that were held at once while all events were told."""
+    tracemalloc.start()
+    try:
+        for _ in split_calendar(feed):
+            pass
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def zone(size: int, name: bytes = b"Z") -> bytes:
+    return b"BEGIN:VTIMEZONE\nTZID:" + name + b"\nX:" + b"x" * size + b"\nEND:VTIMEZONE\n"
+
+
+def zoned_events(count: int) -> bytes:
+    return b"".join(b"BEGIN:VEVENT\nUID:%d\nDTSTART;TZID=Z:1\nEND:VEVENT\n" % number for number in range(count))
+
+
+@pytest.mark.parametrize(
+    "feed",
+    [
+        b"BEGIN:VCALENDAR\n" + zone(100_000) + zoned_events(300),
+        b"BEGIN:VCALENDAR\n" + b"ab\n" * 150_000 + zoned_events(2),
+        b"BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\n" + b"ab\n" * 150_000 + b"END:VEVENT\n",
+        b"BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\n" + b"\n ab" * 150_000 + b"\nEND:VEVENT\n",
+    ],
+    ids=["zones", "lines of the calendar", "lines of an event", "folds"],
+)
+def test_no_feed_takes_much_more_memory_than_it_is_large(feed: bytes) -> None:
+    assert peak(feed) < 5 * 2**20
+
+
+def test_what_is_copied_into_an_event_has_a_size() -> None:
+    zones = zone(MAX_AROUND // 2, b"One") + zone(MAX_AROUND // 2, b"Two") + zone(10, b"Three")
+    head = b"X-HEAD:" + b"x" * MAX_AROUND + b"\nVERSION:2.0\n"
+    event = b"BEGIN:VEVENT\nUID:a\nA;TZID=One:1\nB;TZID=Two:1\nC;TZID=Three:1\nEND:VEVENT\n"
+    [told] = split_calendar(b"BEGIN:VCALENDAR\n" + head + zones + event)
+    assert [name for name in (b"VERSION", b"X-HEAD", b":One\r", b":Two\r", b":Three\r") if name in told.data] == [
+        b"VERSION",
+        b":One\r",
+        b":Three\r",
+    ]
+    assert len(told.data) < MAX_AROUND
+
+
+def test_a_feed_has_a_number_of_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calendar_split, "MAX_COMPONENTS", 3)
+    assert len(list(split_calendar(b"BEGIN:VCALENDAR\n" + zoned_events(3)))) == 3
+    with pytest.raises(TooLargeError, match="more than the 3 events"):
+        split_calendar(b"BEGIN:VCALENDAR\n" + zoned_events(4))
+
+
+def test_all_copies_together_have_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calendar_split, "MAX_COPIED", 2_500)
+    told = split_calendar(b"BEGIN:VCALENDAR\n" + zone(1000) + zoned_events(3))
+    assert [next(told).key, next(told).key] == ["uid:0", "uid:1"]
+    with pytest.raises(TooLargeError, match="time zones"):
+        next(told)
 
 
 URL_ASKED = URL("https://dav.example/cal/work/")

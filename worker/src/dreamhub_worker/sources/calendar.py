@@ -70,7 +70,8 @@ class IcsFeed:
         if reply.status == 304:
             return
         _refuse(reply)
-        for event in await asyncio.to_thread(split_calendar, reply.body):
+        events = await asyncio.to_thread(split_calendar, reply.body)
+        while (event := await asyncio.to_thread(next, events, None)) is not None:
             yield Found(event.key, event.name, MEDIA_TYPE, event.data, event.revision)
         yield Complete({"revision": revision_of(reply.headers)})
 
