@@ -42,7 +42,7 @@ async def test_the_loss_of_the_lease_ends_a_loop() -> None:
 
 
 async def test_a_loop_can_be_cancelled() -> None:
-    task = asyncio.create_task(Persistent("endless", asyncio.Event().wait, pause=0).run())  # type: ignore[arg-type]
+    task = asyncio.create_task(Persistent("endless", asyncio.Event().wait, pause=0).run())  # type: ignore[arg-type]  # it never returns
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
