@@ -3,6 +3,7 @@
 A small client of our own: the library's HTTP stack opens its own connections, and each of ours has to pass the guard.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,9 +27,12 @@ from dreamhub_worker.sources.source import Begin, Checkpoint, Complete, Event, F
 from dreamhub_worker.sources.web_fetch import Fetcher, Reply
 
 MAX_ANSWER = 32 * 2**20
-"""Bytes of one list of events."""
+"""Bytes of one answer, which is parsed in memory."""
 BATCH = 50
 """Events that are fetched together."""
+MAX_LISTED = 200_000
+"""Entries of all lists of one reading together, which are held in memory; of their bytes, see below."""
+MAX_LISTED_BYTES = 4 * MAX_ANSWER
 _MAX_ROUNDS = 1_000
 """Of one list that the server gives in parts."""
 _XML = {"Content-Type": "application/xml; charset=utf-8"}
@@ -44,6 +48,23 @@ class Change:
     removed: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Tally:
+    """What one reading was told in lists."""
+
+    entries: int = 0
+    size: int = 0
+
+    def add(self, entries: int, size: int) -> None:
+        self.entries += entries
+        self.size += size
+        if self.entries > MAX_LISTED or self.size > MAX_LISTED_BYTES:
+            raise TooLargeError(
+                f"the calendars list more than the {MAX_LISTED} entries, or {MAX_LISTED_BYTES} bytes, that are "
+                "accepted; read them one by one"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class CalDav:
     """One reading of all calendars at an address."""
@@ -53,6 +74,7 @@ class CalDav:
     url: URL
     login: str
     """Whose calendars they are, as far as the Secret tells: another login starts afresh."""
+    tally: Tally = field(default_factory=Tally)
 
     async def read(self, checkpoint: Checkpoint | None) -> AsyncIterator[Event]:
         calendars = await self._discover()
@@ -138,7 +160,7 @@ class CalDav:
             if reply.status != 207:
                 _refuse(reply, passing=400)
                 return None
-            part = parse_multistatus(reply.body, self.url)
+            part = await self._list(reply)
             change.standing |= _standing(part.resources, calendar.href)
             gone = [each.href for each in part.resources if each.status == 404 and each.href != calendar.href]
             change.removed += gone
@@ -166,8 +188,9 @@ class CalDav:
     async def _fetch(self, paths: Sequence[str]) -> AsyncIterator[Event]:
         """Each event as an item. A batch that is too large is halved; what is gone meanwhile is told next time."""
         body = build_multiget(paths)
+        limit = min(self.context.size_limit, MAX_ANSWER)
         try:
-            reply = await self._ask("REPORT", self._address(_folder(paths[0])), "1", body, self.context.size_limit)
+            reply = await self._ask("REPORT", self._address(_folder(paths[0])), "1", body, limit)
         except TooLargeError as error:
             if len(paths) == 1:
                 yield Skipped(paths[0], error.code, error.message)
@@ -177,16 +200,24 @@ class CalDav:
                     yield event
             return
         _refuse(reply)
-        for resource in parse_multistatus(reply.body, self.url).resources:
+        for resource in (await self._parse(reply)).resources:
             data = resource.texts.get("calendar-data", "").encode()
             if data and resource.href in paths:
                 etag = resource.texts.get("getetag", "")
-                yield Found(resource.href, name_of(data), MEDIA_TYPE, data, etag)
+                yield Found(resource.href, await asyncio.to_thread(name_of, data), MEDIA_TYPE, data, etag)
 
     async def _propfind(self, url: URL, depth: Depth, body: bytes) -> MultiStatus:
         reply = await self._ask("PROPFIND", url, depth, body)
         _refuse(reply)
-        return parse_multistatus(reply.body, self.url)
+        return await self._list(reply)
+
+    async def _list(self, reply: Reply) -> MultiStatus:
+        found = await self._parse(reply)
+        self.tally.add(len(found.resources), len(reply.body))
+        return found
+
+    async def _parse(self, reply: Reply) -> MultiStatus:
+        return await asyncio.to_thread(parse_multistatus, reply.body, self.url)
 
     async def _ask(self, method: str, url: URL, depth: Depth, body: bytes, limit: int = MAX_ANSWER) -> Reply:
         return await self.fetcher.request(method, url, limit, {**_XML, "Depth": depth}, body)
