@@ -19,10 +19,11 @@ class RunIntake:
     connect: Callable[[], AbstractAsyncContextManager[Connection]]
     woken: asyncio.Event
     _unchanged: int = 0
+    _news: bool = False
 
     async def add(self, conn: Connection, item: NewItem) -> None:
         """In the caller's transaction: the item exists when what it stands for does."""
-        await enqueue(conn, self.run.uid, [item])
+        self._news |= await enqueue(conn, self.run.uid, [item]) > 0
 
     async def refuse(self, conn: Connection, item: NewItem, error: DocumentError) -> None:
         """In the caller's transaction: an item that never becomes a version, with its outcome."""
@@ -33,6 +34,11 @@ class RunIntake:
     def unchanged(self, count: int) -> None:
         """Documents that stand as they were: counted as skipped with the next `publish`."""
         self._unchanged += count
+
+    def take_news(self) -> bool:
+        """Whether anything came that the run did not have, since this was last asked."""
+        news, self._news = self._news, False
+        return news
 
     async def publish(self) -> None:
         """After a commit: let the workers see what came. Losing this costs time only."""

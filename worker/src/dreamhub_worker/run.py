@@ -33,6 +33,9 @@ HELD_SECONDS = 1.0
 BACKOFF_SECONDS = 2.0
 """Before a document is tried again; doubled with each passing error."""
 
+MAX_FRUITLESS = 3
+"""So many attempts may wait for a source as long as they have patience, and get nothing from it."""
+
 _IDLE_SECONDS = (0.05, 1.0)
 """Between looks for work, at first and at most."""
 
@@ -249,11 +252,25 @@ class Run:
             error = as_ours(outcome)
             if judge(error) is Verdict.END:
                 raise error
-            if isinstance(error, TransientError):
-                await patience.wait(error)
-            else:
-                failure = error
+            failure = await self._await_source(patience, error) if isinstance(error, TransientError) else error
         await self._end_collection(failure)
+
+    async def _await_source(self, patience: Patience, error: TransientError) -> DreamHubError | None:
+        """None when the source is to be asked again. The error when several attempts have waited in vain."""
+        meter = self.ingestion.meter
+        if self.intake.take_news():
+            patience.reset()
+            meter.fruitless = 0
+        try:
+            await patience.wait(error)
+        except StoppingError:
+            raise
+        except TransientError:
+            meter.fruitless += error.code != "DatabaseUnavailable"
+            if meter.fruitless < MAX_FRUITLESS:
+                raise
+            return error
+        return None
 
     async def _end_collection(self, failure: DreamHubError | None) -> None:
         async with self.tools.connection() as conn, conn.transaction():

@@ -24,7 +24,7 @@ from dreamhub.errors import DreamHubError, InvalidInputError, NotFoundError, Una
 from dreamhub_worker.fetch_guard import AddressRefusedError, FetchGuard
 from dreamhub_worker.sources.mail_message import read_headers
 from dreamhub_worker.sources.mail_plan import FolderNow
-from dreamhub_worker.sources.web_fetch import away, bad_certificate, refused
+from dreamhub_worker.sources.web_fetch import away, bad_certificate, is_unknown_host, refused, unknown_host
 
 T = TypeVar("T")
 
@@ -194,7 +194,7 @@ class Mailbox:
 
 @asynccontextmanager
 async def open_mailbox(account: Account, guard: FetchGuard, tls: ssl.SSLContext) -> AsyncIterator[Mailbox]:
-    """Raises InvalidInputError `AddressRefused`, `BadCertificate`, `LoginRefused` or `InsecureCredentials`."""
+    """Raises InvalidInputError `AddressRefused`, `UnknownHost`, `BadCertificate` or one about the login."""
     mailbox = Mailbox(await _connect(account, guard, tls))
     try:
         yield mailbox
@@ -281,6 +281,8 @@ def _close(connection: _Connection) -> None:
 def _translate(error: Exception) -> DreamHubError:
     if isinstance(error, AddressRefusedError):
         return refused()
+    if is_unknown_host(error):
+        return unknown_host()
     if isinstance(error, ssl.SSLCertVerificationError):
         return bad_certificate()
     return away(error)

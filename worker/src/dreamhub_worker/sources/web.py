@@ -29,7 +29,7 @@ CHECKPOINT_PAGES = 25
 """What a worker that is killed asks for again at most."""
 MAX_FAILURES = 5
 """Pages one after another that cannot be had. Then the site is down, and the next attempt goes on."""
-_STATES_ADDRESS = frozenset({"AddressRefused", "BadCertificate", "BadUrl"})
+_STATES_ADDRESS = frozenset({"AddressRefused", "BadCertificate", "BadUrl", "UnknownHost"})
 
 
 class WebSource:

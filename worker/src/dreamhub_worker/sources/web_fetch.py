@@ -4,6 +4,7 @@ Redirects are not followed by the library: each hop is a request of its own, so 
 address, and the guard decides about each connection. Nothing of the process's environment (proxies, .netrc) is used.
 """
 
+import socket
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -200,8 +201,8 @@ def _unpacker(coding: str) -> Unpack:
 def translated() -> Iterator[None]:
     """What goes wrong in a request, as ours.
 
-    Raises InvalidInputError `AddressRefused`, `BadCertificate`, `BadUrl` or `BadEncoding`; UnavailableError for all
-    that may pass.
+    Raises InvalidInputError `AddressRefused`, `UnknownHost`, `BadCertificate`, `BadUrl` or `BadEncoding`;
+    UnavailableError for all that may pass.
     """
     try:
         yield
@@ -210,6 +211,8 @@ def translated() -> Iterator[None]:
     except aiohttp.ClientConnectorError as error:
         if isinstance(error.os_error, AddressRefusedError):
             raise refused() from error
+        if is_unknown_host(error.os_error):
+            raise unknown_host() from error
         raise away(error) from error
     except (aiohttp.InvalidURL, UnicodeError) as error:
         raise InvalidInputError("the address is no URL that can be asked for; correct it", code="BadUrl") from error
@@ -226,6 +229,17 @@ def refused() -> InvalidInputError:
         "the source's address is not on the public internet, or its port is not the usual one; if it is meant, ask the "
         "platform's administrator to open its network to sources",
         code="AddressRefused",
+    )
+
+
+def is_unknown_host(error: BaseException) -> bool:
+    """Whether the name was looked up and there is none; one that could not be looked up may well exist."""
+    return isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
+
+
+def unknown_host() -> InvalidInputError:
+    return InvalidInputError(
+        "the source's host name does not exist; correct it in the source's address", code="UnknownHost"
     )
 
 
