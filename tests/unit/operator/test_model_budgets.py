@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from dreamhub.domain.call_budget import PACE, Rates
 from dreamhub.storage.model_budget import BOUNDS, Calls
 from dreamhub_operator.duties.budget_metrics import ModelMetrics, subtract
-from dreamhub_operator.duties.budget_shares import LEAST, Claim, Want, adjust, divide, divide_rates, read_want
+from dreamhub_operator.duties.budget_shares import LEAST, Claim, Want, adjust, divide, divide_rates, hear, read_want
 
 CLAIMS = st.lists(
     st.builds(Claim, st.floats(1, 1000), st.one_of(st.just(inf), st.floats(0, 2000))), min_size=1, max_size=20
@@ -73,6 +73,22 @@ def test_less_is_given_out_while_a_provider_refuses_and_more_again_after() -> No
     assert adjust(1.0, calls=100, limited=5) == pytest.approx(0.95)
     assert adjust(0.5, calls=10, limited=10) == 0.5
     assert 0.5 < adjust(0.5, calls=10, limited=0) < 0.51
+
+
+def test_refusals_that_one_tenant_alone_tells_of_take_nothing_from_the_others() -> None:
+    equal = {tenant: Rates(100, None) for tenant in ("liar", "a", "b")}
+    told = {"liar": {"limited": 2**53}, "a": {"ok": 60, "limited": 1}, "b": {"ok": 40}, "idle": {"ok": 0}}
+    assert hear(told, equal) == (101, 1)
+    assert adjust(1.0, *hear(told, equal)) == 1.0
+    refused = {**told, "a": {"ok": 60, "limited": 5}}
+    assert adjust(1.0, *hear(refused, equal)) < 1.0
+
+
+def test_whoever_calls_alone_or_was_given_the_most_is_heard() -> None:
+    assert hear({"a": {"ok": 5, "limited": 5}}, {}) == (10, 5)
+    told = {"a": {"ok": 5, "limited": 5}, "b": {"ok": 1}}
+    assert hear(told, {"a": Rates(None, 600), "b": Rates(None, 300)}) == (11, 5)
+    assert hear({}, {}) == (0, 0)
 
 
 def took(index: int, count: int) -> tuple[int, ...]:

@@ -219,6 +219,19 @@ def test_cold_work_waits_while_the_tenants_model_is_slow_and_goes_on_when_nobody
     assert rig.slots.take_granted() == ["j2"]
 
 
+def test_one_tenant_alone_does_not_make_a_model_slow_for_others_however_many_runs_it_has() -> None:
+    rig = Rig(watch(1, 2, 3), p95=2.0)
+    rig.watched.put_tenant({"metadata": {"name": "other", "uid": "t2", "resourceVersion": "3"}, "spec": {}})
+    rig.watched.put_ingest_job(other(4))
+    for number, p95 in ((1, 1e15), (2, 1e15), (3, 1e15), (4, 0.5)):
+        rig.watched.runs[f"j{number}"] = run_status(timing=Timing(embed_seconds=10, embed_p95_seconds=p95))
+    rig.slots.look_at_models()
+    assert rig.slots.cold_held == frozenset()
+    rig.watched.runs["j4"] = run_status(timing=Timing(embed_seconds=20, embed_p95_seconds=2.5))
+    rig.slots.look_at_models()
+    assert rig.slots.cold_held == {"acme", "other"}
+
+
 def test_without_a_limit_no_cold_work_is_held_back() -> None:
     rig = Rig(watch(1))
     slow(rig, 10, p95=1e6)

@@ -19,7 +19,7 @@ from dreamhub_operator.cluster import ObjectKey
 from dreamhub_operator.context import Context
 from dreamhub_operator.desired.model_keys import build_key_patch, read_keys
 from dreamhub_operator.duties.budget_metrics import Growth, subtract
-from dreamhub_operator.duties.budget_shares import adjust, divide_rates, read_want
+from dreamhub_operator.duties.budget_shares import adjust, divide_rates, hear, read_want
 from dreamhub_operator.kinds import SECRET
 
 LOOK_SECONDS = 2.0
@@ -37,6 +37,8 @@ class ModelBudgets:
     _seen_at: float = 0.0
     _factors: dict[str, float] = field(default_factory=dict)
     """Of a model's limits, what is given out."""
+    _given: dict[str, dict[str, Rates]] = field(default_factory=dict)
+    """By model and tenant, at the last look."""
     _sharing: set[Place] = field(default_factory=set)
     """Those with a share."""
 
@@ -69,8 +71,9 @@ class ModelBudgets:
         mine = {place.tenant: calls for place, calls in found.items() if place.model == model.name}
         before = {tenant: self._seen.get(Place(tenant, model.name)) for tenant in mine}
         growths = {tenant: self._subtract(calls, before[tenant]) for tenant, calls in mine.items()}
-        whole = self.context.metrics.models.add(model.name, model.rates, now, growths)
-        factor = adjust(self._factors.get(model.name, 1.0), whole.calls, whole.outcomes["limited"])
+        self.context.metrics.models.add(model.name, model.rates, now, growths)
+        outcomes = {tenant: growth.outcomes for tenant, growth in growths.items()}
+        factor = adjust(self._factors.get(model.name, 1.0), *hear(outcomes, self._given.get(model.name, {})))
         self._factors[model.name] = factor
         seconds = now - self._seen_at
         wants = {
@@ -78,7 +81,7 @@ class ModelBudgets:
             for tenant, calls in mine.items()
             if (want := read_want(self._weight(tenant), before[tenant], calls, seconds)) is not None
         }
-        rates = divide_rates(model.rates.times(factor), wants)
+        rates = self._given[model.name] = divide_rates(model.rates.times(factor), wants)
         return {Place(tenant, model.name): given for tenant, given in rates.items()}
 
     def _subtract(self, now: Calls, before: Calls | None) -> Growth:

@@ -83,6 +83,21 @@ def _divide_one(limit: float | None, wants: Sequence[tuple[Want, float]]) -> Seq
     return divide(limit * PACE, claims)
 
 
+def hear(outcomes: Mapping[str, Mapping[str, int]], given: Mapping[str, Rates]) -> tuple[int, int]:
+    """Calls, and those that were refused, by tenants' counters: without those of whoever tells of most refusals.
+
+    Tenants' own logins write the counters, and one alone must not take from all others. Where a provider refuses in
+    earnest, others tell so, too. Whoever calls alone, or was given more than half of the limits, is heard.
+    """
+    calling = {tenant: counts for tenant, counts in outcomes.items() if any(counts.values())}
+    loudest = max(calling, key=lambda tenant: calling[tenant].get("limited", 0), default="")
+    shares = {tenant: rates.requests or rates.tokens or 0.0 for tenant, rates in given.items()}
+    if len(calling) > 1 and 2 * shares.get(loudest, 0.0) <= sum(shares.values()):
+        del calling[loudest]
+    heard = list(calling.values())
+    return sum(sum(counts.values()) for counts in heard), sum(counts.get("limited", 0) for counts in heard)
+
+
 def adjust(factor: float, calls: int, limited: int) -> float:
     """How much of the limits is given out, after a look at what was answered.
 

@@ -1,8 +1,9 @@
 """How long calls of the embedding models take now, by what running jobs report, and whose cold work waits for it.
 
-A run reports the 95th percentile of its last calls. Of a model counts the median over the runs that use it, so that one
-slow document is no slow model. What no run has confirmed for a while counts no more: when all work of a model was cold
-and is held back, nobody measures, and after that while some of it goes on and tells how things are.
+A run reports the 95th percentile of its last calls. Of a model counts the (lower) median over the tenants that use it,
+and of a tenant that over its runs: one slow document is no slow model, and one tenant is one voice, whatever its runs
+say. What no run has confirmed for a while counts no more: when all work of a model was cold and is held back, nobody
+measures, and after that while some of it goes on and tells how things are.
 """
 
 import statistics
@@ -35,13 +36,16 @@ class EmbeddingPace:
 
     def percentiles(self, now: float) -> dict[str, float]:
         """Seconds by model, as far as they are known."""
-        by_model: defaultdict[str, list[float]] = defaultdict(list)
+        by_model: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for uid, (_, seconds, seen_at) in self._readings.items():
             job = self.watched.ingest_jobs.get(uid)
             tenant = self.watched.tenant_of(job) if job is not None else None
             if tenant is not None and seconds and now - seen_at < FRESH_SECONDS:
-                by_model[tenant.spec.models.embedding].append(seconds)
-        return {model: statistics.median(seconds) for model, seconds in by_model.items()}
+                by_model[tenant.spec.models.embedding][tenant.metadata.name].append(seconds)
+        return {
+            model: statistics.median_low(map(statistics.median, by_tenant.values()))
+            for model, by_tenant in by_model.items()
+        }
 
     def _read(self, now: float) -> None:
         before, self._readings = self._readings, {}
