@@ -120,3 +120,13 @@ async def test_one_bad_document_leaves_the_others_searchable(rig: Rig) -> None:
         assert (await fetch_document(conn, rig.tenant.keys, good.document_id)).active_version_id == good.version_id
         failed = await fetch_document(conn, rig.tenant.keys, bad.document_id)
     assert (failed.latest.state, failed.latest.error_reason) == ("failed", "CorruptPDF")
+
+
+async def test_an_original_that_was_replaced_is_refused(rig: Rig) -> None:
+    """As by a link that was signed before the version stood: of the same size, so that nothing else tells."""
+    item = await rig.upload("a.txt", b"The code is 4711.")
+    rig.objects.objects[item.version_id] = b"The code is 1174."
+    assert [error.reason for error in (await rig.ingest(item)).errors] == ["OriginalReplaced"]
+    assert await rig.count("SELECT count(*) FROM chunks") == 0
+    rig.objects.objects[item.version_id] = b"The code is 4711."
+    assert (await rig.ingest(item)).documents.done == 1

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from dreamhub.errors import UnavailableError
+from dreamhub.errors import InvalidInputError, UnavailableError
 from dreamhub.metering import TokenMeter
 from dreamhub.sql.ingest import (
     Chunk,
@@ -71,12 +71,7 @@ async def _read(tools: Toolbox, meter: Meter, source: Source) -> Extracted:
     meter.stage = "Fetching"
     with tempfile.TemporaryDirectory(dir=tools.work_dir) as folder:
         path = Path(folder, "original")
-        original = await tools.stop.guard(source.fetch(path))
-        if original.size != source.claimed.size:
-            raise UnavailableError(
-                f"the object store gave {original.size} of {source.claimed.size} bytes; the next try may succeed",
-                code="ObjectStoreUnavailable",
-            )
+        _check(tools, source.claimed, await tools.stop.guard(source.fetch(path)))
         if tools.scanner is not None:
             meter.stage = "Scanning"
             with meter.timed("parse"):
@@ -85,6 +80,19 @@ async def _read(tools: Toolbox, meter: Meter, source: Source) -> Extracted:
         with meter.timed("parse"):
             media_type = sniff_file(path, source.claimed.name, source.claimed.media_type)
             return await tools.stop.guard(tools.extractor.extract(path, media_type))
+
+
+def _check(tools: Toolbox, claimed: ClaimedVersion, original: Original) -> None:
+    """The original is what was registered: a link to write one outlives its registration."""
+    if original.size != claimed.size:
+        raise UnavailableError(
+            f"the object store gave {original.size} of {claimed.size} bytes; the next try may succeed",
+            code="ObjectStoreUnavailable",
+        )
+    if tools.keys.blind("content", original.sha256) != claimed.content_key:
+        raise InvalidInputError(
+            "the document's original was replaced after it was uploaded; upload it again", code="OriginalReplaced"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dreamhub.domain.job_token import JobClaims, verify_token
 from dreamhub.domain.link_messages import (
     LINK_SECONDS,
     PAGE_OBJECTS,
+    PUT_SECONDS,
     ImportedObject,
     ImportsPage,
     ImportsRequest,
@@ -60,7 +61,7 @@ class LinksService:
         read, write = self._objects.presign_get, self._objects.presign_put
         return LinksReply(
             get={version: await read(names.object_key(tenant, version), LINK_SECONDS) for version in readable},
-            put={version: await write(names.object_key(tenant, version), LINK_SECONDS) for version in writable},
+            put={version: await write(names.object_key(tenant, version), PUT_SECONDS) for version in writable},
             imports={key: await read(folder + key, LINK_SECONDS) for key in keys},
         )
 

@@ -13,6 +13,8 @@ MAX_LINKS = 100
 MAX_KEY_CHARACTERS = 1024
 PAGE_OBJECTS = 500
 LINK_SECONDS = 3600
+PUT_SECONDS = 300
+"""Short, since a link outlives the registration of its version. What comes late by it is refused at ingest."""
 
 _VERSION_PATTERN = "^ver_[0-9a-f]{32}$"
 

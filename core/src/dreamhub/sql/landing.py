@@ -10,7 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -100,6 +100,8 @@ class ClaimedVersion:
     name: str
     media_type: str
     size: int
+    content_key: bytes = field(repr=False)
+    """Of the original's SHA-256, under the tenant's blind key."""
     fence: int
     landing: uuid.UUID
     """Identity of this set of chunks: readers do not see it until `activate_version`."""
@@ -250,6 +252,7 @@ def _describe_claim(
         name=open_meta(keys, row["document_id"], row["meta_ct"]).name,
         media_type=row["media_type"],
         size=row["size_bytes"],
+        content_key=row["content_key"],
         fence=landing.fence,
         landing=landing.id,
         generation=claim.generation,

@@ -19,7 +19,10 @@ async def find_readable(conn: Connection, run: str, versions: Collection[str]) -
 
 
 async def find_writable(conn: Connection, versions: Collection[str]) -> tuple[str, ...]:
-    """Versions whose original is announced and that do not stand yet: no link ever lets an original be replaced."""
+    """Versions whose original is announced and that do not stand yet: no link is signed for an original that stands.
+
+    One that was signed before lasts for minutes more; a worker refuses an original that is not what was registered.
+    """
     return await _find(conn, "find_writable", list(versions)) if versions else ()
 
 
