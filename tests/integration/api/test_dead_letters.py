@@ -15,7 +15,7 @@ async def fail(tenant: Tenant, job: str, *documents: dict[str, Any]) -> None:
     items.append((f"ver_{job:0>32}", f"doc_{job:0>32}"))
     async with connected(tenant.database_url) as conn:
         run = (await start_run(conn, NewRun(f"uid-{job}", job, "1.0", "pod"))).run
-        await enqueue(conn, run.uid, [NewItem(version, document) for version, document in items])
+        await enqueue(conn, run, [NewItem(version, document) for version, document in items])
         for version, document in items:
             error = DocumentError(document=document, error_class="Permanent", reason="Broken", message="it is broken")
             await settle_item(conn, run, version, RunDocument(document, version, "Failed", error=error))

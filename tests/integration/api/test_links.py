@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 import pytest_asyncio
+from yarl import URL
 
 from dreamhub import names
 from dreamhub.domain.job_input import InputLinks
@@ -69,8 +70,8 @@ async def make_worker(login: TenantLogin, store: ObjectStore) -> Worker:
             await register_upload(conn, login.keys, new)
         await announce_object(conn, announced)
         for each, version in ((run, item), (str(uuid.uuid4()), other)):
-            await start_run(conn, NewRun(each, "job", "test", "pod"))
-            await enqueue(conn, each, [NewItem(version, new_id("doc"))])
+            started = await start_run(conn, NewRun(each, "job", "test", "pod"))
+            await enqueue(conn, started.run, [NewItem(version, new_id("doc"))])
     await store.put(f"{names.import_folder(login.tenant)}hand/book.md", b"A handbook.")
     return Worker(login, run, item, other, announced)
 
@@ -105,6 +106,7 @@ async def test_what_is_no_item_of_the_run_is_absent(door: Door, acme: Worker, be
 
 async def test_an_announced_original_can_be_written_until_it_stands(door: Door, acme: Worker) -> None:
     url = (await door.sign(acme, put=[acme.announced]))["put"][acme.announced]
+    assert 0 < int(URL(url).query["X-Amz-Expires"]) <= 300, "it outlives the registration"
     async with door.http.put(url, data=b"new") as response:
         assert response.status == 200
     new = NewUpload(new_id("doc"), acme.announced, "n.txt", "text/plain", 3, b"n" * 32, announced=True)

@@ -129,5 +129,5 @@ async def _record_run(conn: Connection, planted: Planted, uid: str) -> None:
     )
     document = RunDocument(planted.document, planted.version, "Failed", error=error)
     run = (await start_run(conn, new)).run
-    await enqueue(conn, uid, [NewItem(planted.version, planted.document)])
+    await enqueue(conn, run, [NewItem(planted.version, planted.document)])
     await settle_item(conn, run, planted.version, document)

@@ -249,7 +249,7 @@ class World:
             async with self._worker(side) as conn:
                 run = (await start_run(conn, NewRun(uid, "job", "1.0", "pod", 1))).run
                 version = side.docs[found].version
-                await enqueue(conn, uid, [NewItem(version, found)])
+                await enqueue(conn, run, [NewItem(version, found)])
                 await settle_item(conn, run, version, RunDocument(found, version, "Done"))
             side.runs[uid] = found
             async with self._as(side, readonly=True) as conn:

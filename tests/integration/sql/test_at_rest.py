@@ -48,7 +48,7 @@ async def test_dump_and_raw_pages_show_no_word(
 ) -> None:
     outcome = await ingest(tenant_connection, tenant.keys, FILE)
     run = (await start_run(tenant_connection, NewRun("uid-1", "job", "1.0", "pod", 1))).run
-    await enqueue(tenant_connection, "uid-1", [NewItem(outcome.version_id, outcome.document_id)])
+    await enqueue(tenant_connection, run, [NewItem(outcome.version_id, outcome.document_id)])
     error = DocumentError(document=outcome.document_id, error_class="Permanent", reason="X", message="no content")
     document = RunDocument(outcome.document_id, outcome.version_id, "Failed", error=error)
     await settle_item(tenant_connection, run, outcome.version_id, document)

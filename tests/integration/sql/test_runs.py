@@ -17,7 +17,15 @@ from dreamhub.sql.ingest import (
     touch_run,
 )
 from dreamhub.sql.runs import fetch_progress, fetch_run, list_run_documents, resolve_documents
-from dreamhub.sql.work_items import NewItem, count_unchanged, enqueue, give_up_items, list_open_items, settle_item
+from dreamhub.sql.work_items import (
+    NewItem,
+    count_attempt,
+    count_unchanged,
+    enqueue,
+    give_up_items,
+    list_open_items,
+    settle_item,
+)
 from tests.integration.conftest import NewTenant, TenantLogin
 from tests.integration.sql.support import File, ingest
 
@@ -35,7 +43,7 @@ async def test_progress_travels_from_worker_to_operator_and_api(
     started = await fetch_run(conn, RUN.uid)
     assert started is not None
     assert (started.progress.state, started.progress.documents.total) == ("Running", 3)
-    await enqueue(conn, RUN.uid, [NewItem("ver_a", "doc_a")])
+    await enqueue(conn, run, [NewItem("ver_a", "doc_a")])
     await save_report(conn, run, WorkerReport(stage="Embedding", current_weight=ITEM_WEIGHT / 2, tokens=7))
     progress = await sum_up_run(conn, RUN.uid)
     assert progress is not None
@@ -49,7 +57,7 @@ async def test_progress_travels_from_worker_to_operator_and_api(
 async def test_overtaken_attempt_writes_nothing(tenant_connection: Connection) -> None:
     conn = tenant_connection
     first = (await start_run(conn, RUN)).run
-    await enqueue(conn, RUN.uid, [NewItem("ver_a", "doc_a")])
+    await enqueue(conn, first, [NewItem("ver_a", "doc_a")])
     second = (await start_run(conn, RUN)).run
     assert second.attempt == first.attempt + 1
     document = RunDocument("doc_a", "ver_a", "Done")
@@ -59,6 +67,8 @@ async def test_overtaken_attempt_writes_nothing(tenant_connection: Connection) -
         settle_item(conn, first, "ver_a", document),
         give_up_items(conn, first, ERROR),
         count_unchanged(conn, first, 1),
+        enqueue(conn, first, [NewItem("ver_b", "doc_b")]),
+        count_attempt(conn, first, "ver_a", ERROR),
     ):
         with pytest.raises(FencedError, match="overtaken") as caught:
             await write
@@ -73,7 +83,7 @@ async def test_run_documents_are_listed_page_by_page(tenant_connection: Connecti
     documents = [RunDocument(ids.new_id("doc"), ids.new_id("ver"), "Done", chunks=at, tokens=9) for at in range(3)]
     error = DocumentError(document=documents[1].document_id, error_class="Permanent", reason="Empty", message="empty")
     documents[1] = RunDocument(documents[1].document_id, documents[1].version_id, "Failed", error=error)
-    await enqueue(tenant_connection, RUN.uid, [NewItem(item.version_id, item.document_id) for item in documents])
+    await enqueue(tenant_connection, run, [NewItem(item.version_id, item.document_id) for item in documents])
     for document in documents:
         await settle_item(tenant_connection, run, document.version_id, document)
     wanted = tuple(sorted(documents, key=lambda document: document.document_id))

@@ -44,7 +44,7 @@ ERROR = DocumentError(document="doc_a", error_class="Transient", reason="ObjectS
 
 async def begun(conn: Connection, *versions: str) -> RunAttempt:
     run = (await start_run(conn, RUN)).run
-    await enqueue(conn, RUN.uid, [NewItem(version, f"doc_{version}") for version in versions])
+    await enqueue(conn, run, [NewItem(version, f"doc_{version}") for version in versions])
     return run
 
 
@@ -66,9 +66,9 @@ async def open_versions(conn: Connection) -> list[str]:
 
 async def test_enqueueing_again_changes_nothing(tenant_connection: Connection) -> None:
     conn = tenant_connection
-    await begun(conn, "b", "a")
-    assert await enqueue(conn, RUN.uid, [NewItem("a", "doc_a"), NewItem("c", "doc_c"), NewItem("c", "doc_c")]) == 1
-    assert await enqueue(conn, RUN.uid, []) == 0
+    run = await begun(conn, "b", "a")
+    assert await enqueue(conn, run, [NewItem("a", "doc_a"), NewItem("c", "doc_c"), NewItem("c", "doc_c")]) == 1
+    assert await enqueue(conn, run, []) == 0
     assert await open_versions(conn) == ["b", "a", "c"], "in the order of their coming"
     assert (await count_open(conn, RUN.uid)).items == 3
     assert [item.version_id for item in await fetch_open_items(conn, RUN.uid, ["c", "b", "x"])] == ["b", "c"]
@@ -77,9 +77,9 @@ async def test_enqueueing_again_changes_nothing(tenant_connection: Connection) -
 async def test_what_is_registered_weighs_by_its_size(tenant: TenantLogin, tenant_connection: Connection) -> None:
     conn = tenant_connection
     stored = await register_upload(conn, tenant.keys, File("a.md", ("word " * 400,)).upload())
-    await begun(conn)
-    await enqueue(conn, RUN.uid, [NewItem(stored.version_id, stored.document_id), NewItem("x", "d", 8_000)])
-    await enqueue(conn, RUN.uid, [NewItem("estimated", "d", 8_000, tokens=5)])
+    run = await begun(conn)
+    await enqueue(conn, run, [NewItem(stored.version_id, stored.document_id), NewItem("x", "d", 8_000)])
+    await enqueue(conn, run, [NewItem("estimated", "d", 8_000, tokens=5)])
     rows = await conn.fetch("SELECT size, weight FROM work_items ORDER BY position")
     size = await conn.fetchval("SELECT size_bytes FROM document_versions")
     assert size > 0
@@ -167,6 +167,9 @@ async def test_a_run_ends_when_its_source_is_read_and_nothing_is_open(tenant_con
     assert await finish_run(conn, RUN.uid) == ended, "whoever comes later finds it so"
     again = await start_run(conn, replace(RUN, worker=3))
     assert again.finished
+    with pytest.raises(FencedError) as late:
+        await enqueue(conn, again.run, [NewItem("late", "doc_late")])
+    assert late.value.code == "Overtaken"
     assert await finish_run(conn, "unknown") is None
 
 

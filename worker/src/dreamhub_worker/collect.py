@@ -68,6 +68,7 @@ class Intake(Protocol):
         """In the collector's transaction: an item that never becomes a document."""
 
     def unchanged(self, count: int) -> None: ...
+    async def hold(self, conn: Connection) -> None: ...
 
     async def publish(self) -> None:
         """After a commit: let the workers see what came."""
@@ -352,6 +353,7 @@ class _Collector:
 
     async def _delete(self, item: bytes, document_id: str) -> None:
         async with self.tools.connection() as conn, conn.transaction():
+            await self.intake.hold(conn)
             try:
                 await delete_document(conn, document_id)
             except NotFoundError:

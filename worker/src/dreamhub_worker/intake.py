@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dreamhub.domain.progress import DocumentError
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.ingest import RunAttempt, RunDocument
-from dreamhub.sql.work_items import NewItem, count_unchanged, enqueue, settle_item
+from dreamhub.sql.work_items import NewItem, count_unchanged, enqueue, hold_run, settle_item
 from dreamhub_worker.work_queue import WorkQueue
 
 
@@ -21,13 +21,17 @@ class RunIntake:
     _unchanged: int = 0
     _news: bool = False
 
+    async def hold(self, conn: Connection) -> None:
+        """In the caller's transaction. Raises FencedError when this worker must not write for the run any more."""
+        await hold_run(conn, self.run)
+
     async def add(self, conn: Connection, item: NewItem) -> None:
         """In the caller's transaction: the item exists when what it stands for does."""
-        self._news |= await enqueue(conn, self.run.uid, [item]) > 0
+        self._news |= await enqueue(conn, self.run, [item]) > 0
 
     async def refuse(self, conn: Connection, item: NewItem, error: DocumentError) -> None:
         """In the caller's transaction: an item that never becomes a version, with its outcome."""
-        await enqueue(conn, self.run.uid, [item])
+        await enqueue(conn, self.run, [item])
         outcome = RunDocument(item.document_id, item.version_id, "Failed", error=error)
         await settle_item(conn, self.run, item.version_id, outcome)
 

@@ -198,7 +198,7 @@ async def _begin(settings: WorkerSettings, tools: Toolbox) -> RunStart:
             async with tools.connection() as conn, conn.transaction():
                 start = await start_run(conn, new)
                 if not start.finished:
-                    await enqueue(conn, job.uid, items)
+                    await enqueue(conn, start.run, items)
                     if job.source is None:
                         await mark_collected(conn, job.uid)
                 return start

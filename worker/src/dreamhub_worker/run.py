@@ -274,6 +274,7 @@ class Run:
 
     async def _end_collection(self, failure: DreamHubError | None) -> None:
         async with self.tools.connection() as conn, conn.transaction():
+            await self.intake.hold(conn)
             if failure is not None:
                 nothing = NewItem(new_id("ver"), new_id("doc"))
                 await self.intake.refuse(conn, nothing, document_error(nothing.document_id, failure))

@@ -46,16 +46,27 @@ class OpenItem:
     position: int
 
 
-async def enqueue(conn: Connection, uid: str, items: Sequence[NewItem]) -> int:
-    """Add items to a run; returns how many are new. Repeating it changes nothing."""
+async def hold_run(conn: Connection, run: RunAttempt) -> int:
+    """Let no later attempt of this worker begin until the caller's transaction is over; returns the run's total.
+
+    Raises FencedError `Overtaken` when one has begun, or the run has ended.
+    """
+    total: int | None = await conn.fetchval(_RUNS["lock_run"], run.uid)
+    if total is None or not await conn.fetchval(_RUNS["is_current"], run.uid, run.worker, run.attempt):
+        raise overtaken(run)
+    return total
+
+
+async def enqueue(conn: Connection, run: RunAttempt, items: Sequence[NewItem]) -> int:
+    """Add items to a run; returns how many are new. Repeating it changes nothing. Raises FencedError `Overtaken`."""
     unique = {item.version_id: item for item in items}
     if not unique:
         return 0
     async with conn.transaction():
-        total = await conn.fetchval(_RUNS["lock_run"], uid)
+        total = await hold_run(conn, run)
         added = await conn.fetch(
             _SQL["enqueue"],
-            uid,
+            run.uid,
             list(unique),
             [item.document_id for item in unique.values()],
             [item.size for item in unique.values()],
@@ -66,7 +77,7 @@ async def enqueue(conn: Connection, uid: str, items: Sequence[NewItem]) -> int:
             OTHERWISE,
         )
         if added:
-            await conn.execute(_RUNS["add_to_run"], uid, len(added), sum(row["weight"] for row in added))
+            await conn.execute(_RUNS["add_to_run"], run.uid, len(added), sum(row["weight"] for row in added))
     return len(added)
 
 
@@ -94,10 +105,19 @@ async def return_item(conn: Connection, run: RunAttempt, version_id: str) -> Non
 
 
 async def count_attempt(conn: Connection, run: RunAttempt, version_id: str, error: DocumentError) -> int:
-    """Note a passing error; returns how many there were. Raises FencedError `ItemSettled`."""
+    """Note a passing error; returns how many there were. Raises FencedError `ItemSettled` or `Overtaken`."""
     attempts: int | None = await conn.fetchval(
-        _SQL["count_attempt"], run.uid, version_id, error.error_class, error.reason, error.message
+        _SQL["count_attempt"],
+        run.uid,
+        version_id,
+        error.error_class,
+        error.reason,
+        error.message,
+        run.worker,
+        run.attempt,
     )
+    if attempts is None and not await conn.fetchval(_RUNS["is_current"], run.uid, run.worker, run.attempt):
+        raise overtaken(run)
     if attempts is None:
         raise _settled(version_id)
     return attempts

@@ -15,7 +15,11 @@ RETURNING attempt, report
 UPDATE ingest_runs SET total = total + $2, weight = weight + $3 WHERE uid = $1
 
 -- name: lock_run
-SELECT total FROM ingest_runs WHERE uid = $1 FOR NO KEY UPDATE
+SELECT total FROM ingest_runs WHERE uid = $1 AND finished_at IS NULL FOR NO KEY UPDATE
+
+-- name: is_current
+-- Asked with the run's row locked, which a later attempt has to write before it begins.
+SELECT EXISTS (SELECT FROM run_workers WHERE uid = $1 AND worker = $2 AND attempt = $3)
 
 -- name: mark_collected
 UPDATE ingest_runs SET collected_at = coalesce(collected_at, now()) WHERE uid = $1

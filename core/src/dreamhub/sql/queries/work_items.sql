@@ -33,6 +33,7 @@ WHERE uid = $1 AND version_id = $2 AND state = 'Queued'
 -- name: count_attempt
 UPDATE work_items SET attempts = attempts + 1, error_class = $3, error_reason = $4, error_message = $5
 WHERE uid = $1 AND version_id = $2 AND state = 'Queued'
+    AND EXISTS (SELECT FROM run_workers w WHERE w.uid = $1 AND w.worker = $6 AND w.attempt = $7)
 RETURNING attempts
 
 -- name: settle_item
