@@ -95,6 +95,11 @@ async def test_definer_functions_pin_their_search_path(database: Database) -> No
         "claim_tenant",
         "erase_tenant",
         "release_tenant",
+        "reserve_tokens",
+        "fetch_vector_indexes",
+        "build_vector_index",
+        "drop_vector_indexes",
+        "refresh_statistics",
     }
     for row in rows:
         assert "search_path=pg_catalog, pg_temp" in row["proconfig"], row["proname"]
