@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dreamhub import names
 from dreamhub.domain.keys import DataKeys
 from dreamhub.domain.terms import TermIndex
+from dreamhub.domain.vector_index import BUILD_AT
 from dreamhub.ids import new_id
 from dreamhub.sql.connections import Connection, Pool
 from dreamhub.sql.documents import NewUpload, register_upload
@@ -30,6 +31,7 @@ from dreamhub.sql.landing import (
 from dreamhub.sql.pool import PoolOptions, open_pool, tenant_transaction
 from dreamhub.sql.search import SearchQuery, search
 from dreamhub.sql.tenants import provision_tenant
+from dreamhub.sql.vectors import build_vector_index
 from tests.bench.corpus import sentences
 from tests.bench.environment import Environment, open_environment
 from tests.bench.table import Aim, Row
@@ -81,6 +83,8 @@ async def measure_isolation(environment: Environment) -> list[Row]:
         rows += await _against_many(crowded, alone)
         for label, size in (("smallest", SMALL), ("largest", LARGE)):
             loaded = await _make(crowded.operator, crowded.pool, label, size)
+            if size >= BUILD_AT:  # as the operator does
+                await build_vector_index(crowded.operator, loaded.tenant)
             rows.append(await _recall(crowded.pool, loaded, label))
     return rows
 
