@@ -1,7 +1,7 @@
 -- name: lock_version
 SELECT
-    v.id, v.document_id, v.number, v.media_type, v.state, v.size_bytes, v.content_key, v.generation, v.landing, v.landing_build,
-    v.landing_generation, v.chunks_stored, v.holder_run, v.holder_attempt, v.holder_worker,
+    v.id, v.document_id, v.number, v.media_type, v.state, v.size_bytes, v.content_key, v.generation, v.landing,
+    v.landing_build, v.landing_generation, v.chunks_stored, v.holder_run, v.holder_attempt, v.holder_worker,
     d.meta_ct, a.number AS active_number
 FROM document_versions v
 JOIN documents d ON d.id = v.document_id
