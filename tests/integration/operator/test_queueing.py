@@ -30,7 +30,7 @@ async def test_places_follow_priority_and_the_books_what_runs(
     body = await wait_for(api, "second", IngestReason.TENANT_LIMIT, tenant)
     assert body["status"]["phase"] == "Queued"
     assert (body["status"]["queue"]["position"], body["status"]["queue"]["sharePercent"] > 0) == (1, True)
-    third = await create(api, "third", tenant, **INLINE)
+    third = await create(api, "third", tenant, priority="Cold", **INLINE)
     body = await wait_for(api, "third", IngestReason.TENANT_LIMIT, tenant)
     assert body["status"]["queue"]["position"] == 2
     await api.merge(path_of("third", tenant), {"spec": {"priority": "Urgent"}})

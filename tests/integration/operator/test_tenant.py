@@ -122,7 +122,7 @@ async def test_what_is_taken_away_comes_back(api: Api, operator: OperatorProcess
         names = {item["metadata"]["name"] for item in found["items"]}
         users = {str(name, "ascii") if isinstance(name, bytes) else name for name in await redis_client.acl_users()}
         status, _ = await api.call("GET", "/api/v1/namespaces/dh-robbed/secrets/dreamhub-credentials")
-        return names == {"default-deny", "worker-egress"} and "t_robbed" in users and status == 200
+        return names == {"default-deny", "worker-egress", "source-egress"} and "t_robbed" in users and status == 200
 
     await eventually(restored, "everything is back")
     after = await read_credentials(api, "robbed")
