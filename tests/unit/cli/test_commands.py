@@ -115,8 +115,9 @@ async def test_unchanged_documents_start_no_job_unless_forced(cli: Cli, double: 
     double.on("POST", "/api/v1/ingest-jobs", answer(job(), 201))
     assert "unchanged" in (await cli("upload", str(tmp_path))).stdout
     assert double.count("POST", "/api/v1/ingest-jobs") == 0
-    await cli("upload", str(tmp_path), "--force")
-    assert json.loads(double.asked[-1].body)["force"] is True
+    await cli("upload", str(tmp_path), "--force", "--parallelism", "3")
+    sent = json.loads(double.asked[-1].body)
+    assert (sent["force"], sent["parallelism"]) == (True, 3)
 
 
 async def test_watch_prints_json_lines_and_fails_with_the_job(cli: Cli, double: Double) -> None:

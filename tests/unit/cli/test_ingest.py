@@ -9,6 +9,7 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.cli.test_commands import told
 from tests.unit.client.double import Double, answer, job, message, socket
 
+WORKERS = ("--parallelism", "8")
 SECRET = {"secretRef": {"name": "login"}}
 
 
@@ -48,11 +49,12 @@ SECRET = {"secretRef": {"name": "login"}}
 )
 async def test_orders_a_source(cli: Cli, double: Double, arguments: list[str], source: dict[str, Any]) -> None:
     double.on("POST", "/api/v1/ingest-jobs", answer(job(phase="Pending"), 201))
-    done = await cli("ingest", *arguments, "--tag", "t", "--force", "--name", "nightly", "--priority", "Cold")
+    done = await cli("ingest", *arguments, "--tag", "t", "--force", "--name", "nightly", "--priority", "Cold", *WORKERS)
     assert done.exit_code == 0, done.stderr
     assert "ingesting as job-1" in done.stdout
     sent = json.loads(double.asked[-1].body)
-    assert (sent["name"], sent["tags"], sent["force"], sent["priority"]) == ("nightly", ["t"], True, "Cold")
+    assert (sent["name"], sent["tags"], sent["force"]) == ("nightly", ["t"], True)
+    assert (sent["priority"], sent["parallelism"]) == ("Cold", 8)
     [(kind, wanted)] = source.items()
     given = {name: value for name, value in sent["source"].items() if value is not None}
     assert list(given) == [kind]
@@ -84,6 +86,7 @@ async def test_waits_until_all_is_searchable(cli: Cli, double: Double) -> None:
         (["calendar", "https://example.com", "--secret", "No_Name"], "secretRef"),
         (["plugin", "web"], "is no plug-in"),
         (["plugin", "wiki", "--set", "space"], "KEY=VALUE"),
+        (["s3", "--parallelism", "65"], "--parallelism"),
     ],
 )
 async def test_refuses_what_the_server_would(cli: Cli, double: Double, arguments: list[str], words: str) -> None:

@@ -41,10 +41,9 @@ def dead_letters(context: typer.Context, *, job: Job = None, as_json: Json = Fal
 @dead_letters_app.command()
 def replay(context: typer.Context, versions: Versions = None, *, job: Job = None, as_json: Json = False) -> None:
     """Order the documents of dead letters once more, as a new job."""
-    choice = choose(job, versions)
 
     async def action(client: Client, output: Output) -> ExitCode:
-        made = await client.replay_dead_letters(choice)
+        made = await client.replay_dead_letters(choose(job, versions))
         if output.as_json:
             output.document(made)
         elif made.job is None:
@@ -61,10 +60,9 @@ def replay(context: typer.Context, versions: Versions = None, *, job: Job = None
 @dead_letters_app.command()
 def purge(context: typer.Context, versions: Versions = None, *, job: Job = None, as_json: Json = False) -> None:
     """Forget dead letters. The documents stay as they are."""
-    choice = choose(job, versions)
 
     async def action(client: Client, output: Output) -> ExitCode:
-        done = await client.purge_dead_letters(choice)
+        done = await client.purge_dead_letters(choose(job, versions))
         if output.as_json:
             output.document(done)
         else:

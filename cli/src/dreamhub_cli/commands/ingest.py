@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dreamhub_cli.commands.options import Json, Tags, Timeout, Urgency
+from dreamhub_cli.commands.options import Json, Parallelism, Tags, Timeout, Urgency
 from dreamhub_cli.commands.watch import WAIT_SECONDS, follow, report, verdict
 from dreamhub_cli.connection import UsageError
 from dreamhub_cli.exit_codes import ExitCode
@@ -35,6 +35,7 @@ class Order:
     tags: Tags = None
     force: Annotated[bool, typer.Option("--force", help="Ingest again what is unchanged.")] = False
     priority: Urgency = "Normal"
+    parallelism: Parallelism = 1
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Follow the job until all is searchable.")] = False
     timeout: Timeout = WAIT_SECONDS
     as_json: Json = False
@@ -63,6 +64,7 @@ async def _order(client: Client, output: Output, order: Order, given: Given) -> 
         tags=tuple(order.tags or ()),
         force=order.force,
         priority=order.priority,
+        parallelism=order.parallelism,
     )
     job = await client.create_ingest_job(wanted)
     if order.wait:

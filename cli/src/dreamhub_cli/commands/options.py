@@ -14,6 +14,9 @@ Documents = Annotated[
     typer.Option("--document", "-d", help="Only in the document of this id; may be given several times."),
 ]
 Urgency = Annotated[Priority, typer.Option("--priority", help="Urgent goes first, Cold when there is time.")]
+Parallelism = Annotated[
+    int, typer.Option("--parallelism", min=1, max=64, help="Workers that share the documents of the job.")
+]
 Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the job.")]
 
 

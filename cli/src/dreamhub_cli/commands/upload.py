@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dreamhub_cli.commands.options import Json, Tags, Timeout, Urgency
+from dreamhub_cli.commands.options import Json, Parallelism, Tags, Timeout, Urgency
 from dreamhub_cli.commands.watch import WAIT_SECONDS, follow, report, verdict
 from dreamhub_cli.connection import UsageError
 from dreamhub_cli.exit_codes import ExitCode, exit_code_of
@@ -46,6 +46,7 @@ class Order:
     wait: bool
     force: bool
     priority: Priority
+    parallelism: int
     timeout: float
 
 
@@ -58,11 +59,12 @@ def upload(
     ingest: Annotated[bool, typer.Option(help="Start a job that makes the documents searchable.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Ingest again what is unchanged.")] = False,
     priority: Urgency = "Normal",
+    parallelism: Parallelism = 1,
     timeout: Timeout = WAIT_SECONDS,
     as_json: Json = False,
 ) -> None:
     """Upload documents and make them searchable."""
-    order = Order(tuple(tags or ()), ingest, wait and ingest, force, priority, timeout)
+    order = Order(tuple(tags or ()), ingest, wait and ingest, force, priority, parallelism, timeout)
 
     async def action(client: Client, output: Output) -> ExitCode:
         selection = select_files(paths)
@@ -129,6 +131,7 @@ async def start_jobs(client: Client, documents: Sequence[Document], order: Order
                 source=JobSource(documents=DocumentsSource(ids=tuple(todo[start : start + MAX_IDS]))),
                 force=order.force,
                 priority=order.priority,
+                parallelism=order.parallelism,
             )
         )
         for start in range(0, len(todo), MAX_IDS)
