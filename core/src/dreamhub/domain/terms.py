@@ -40,15 +40,15 @@ _LONGEST = 64
 """Characters of a word that count: longer ones are encoded data."""
 
 _CJK = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
-_TOKEN = re.compile(rf"([{_CJK}]+)|((?:(?![{_CJK}])[^\W_])+(?:['\u2019](?:(?![{_CJK}])[^\W_])+)*)")
+_LETTER = rf"[^\W_{_CJK}]"
+_TOKEN = re.compile(rf"([{_CJK}]+)|({_LETTER}+(?:['\u2019]{_LETTER}+)*)")
 
 
 def _cut(text: str) -> Iterator[str]:
     """Folded tokens: whole words, and bigrams of Chinese, Japanese and Korean runs (a lone character stands alone)."""
-    for match in _TOKEN.finditer(unicodedata.normalize("NFKC", text).casefold()):
-        run = match[1]
-        if run is None:
-            yield match[2][:_LONGEST].replace("\u2019", "'")
+    for run, word in _TOKEN.findall(unicodedata.normalize("NFKC", text).casefold()):
+        if word:
+            yield word[:_LONGEST].replace("\u2019", "'")
         elif len(run) == 1:
             yield run
         else:
