@@ -1,7 +1,12 @@
-"""`make bench`: measures side by side with a reference, prints one table, writes build/bench.json."""
+"""`make bench`: measures side by side with a reference, prints one table, writes build/bench.json.
 
+`python -m tests.bench storing ingestion` measures these alone, and writes no file.
+"""
+
+import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.admission import measure_admission
@@ -19,36 +24,42 @@ from tests.bench.table import Row, print_table, write_json
 from tests.bench.timing import measure_timing
 
 OUTPUT = Path("build/bench.json")
-MEASUREMENTS = (
-    measure_quality,
-    measure_ingestion,
-    measure_honesty,
-    measure_storing,
-    measure_control,
-    measure_admission,
-    measure_isolation,
-    measure_timing,
-    measure_models,
-)
+MEASUREMENTS = {
+    "quality": measure_quality,
+    "ingestion": measure_ingestion,
+    "honesty": measure_honesty,
+    "storing": measure_storing,
+    "control": measure_control,
+    "admission": measure_admission,
+    "isolation": measure_isolation,
+    "timing": measure_timing,
+    "models": measure_models,
+}
 
 
-async def _measure() -> list[Row]:
-    """The cluster first: without one, that is said before minutes are spent."""
-    rows = await measure_cluster()
-    for measure in MEASUREMENTS:
+async def _measure(chosen: Sequence[str]) -> list[Row]:
+    """The cluster first, unless parts are chosen: without one, that is said before minutes are spent."""
+    rows = [] if chosen else await measure_cluster()
+    for name in chosen or MEASUREMENTS:
         async with open_environment() as environment:
-            rows += await measure(environment)
+            rows += await MEASUREMENTS[name](environment)
     return rows
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("part", nargs="*", help=f"{', '.join(MEASUREMENTS)}; all and the cluster unless named")
+    chosen = parser.parse_args().part
+    if unknown := set(chosen) - set(MEASUREMENTS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")
     try:
-        rows = asyncio.run(_measure())
+        rows = asyncio.run(_measure(chosen))
     except BenchmarkError as error:
         print(f"no figures: {error}", file=sys.stderr)
         return 2
     print_table(rows)
-    write_json(rows, OUTPUT)
+    if not chosen:
+        write_json(rows, OUTPUT)
     return int(any(row.holds is False for row in rows))
 
 

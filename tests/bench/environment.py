@@ -1,8 +1,10 @@
 """What the benchmarks without a cluster share: real servers, a tenant, and the worker as the process it is in a pod."""
 
+import asyncio
 import hashlib
 import io
 import secrets
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -80,20 +82,43 @@ class Environment:
 
     async def run_worker(self, documents: Sequence[InputDocument], *, core: int = 0) -> WorkerRun:
         """One job over these documents in a worker process of its own, confined to one core."""
-        job = JobInput(
+        job = self._order(documents)
+        process = run_measured(python("dreamhub_worker"), self._mount(job), core=core)
+        return WorkerRun(process, await self._read_progress(job, process.output))
+
+    async def run_workers(self, documents: Sequence[InputDocument], workers: int) -> tuple[float, Progress]:
+        """One job over these documents in so many worker processes, on all cores. Seconds until the last one ended."""
+        job = self._order(documents, parallelism=workers)
+        mounted = self._mount(job)
+        started = time.monotonic()
+        finished = await asyncio.gather(
+            *(
+                asyncio.to_thread(
+                    run_measured, python("dreamhub_worker"), {**mounted, "JOB_COMPLETION_INDEX": str(index)}, core=None
+                )
+                for index in range(workers)
+            )
+        )
+        seconds = time.monotonic() - started
+        return seconds, await self._read_progress(job, finished[0].output)
+
+    def _order(self, documents: Sequence[InputDocument], parallelism: int = 1) -> JobInput:
+        return JobInput(
             tenant=self.tenant.name,
             job="bench",
             uid=str(uuid.uuid4()),
             build=Build(name="bench"),
             embedding_model=BUILTIN_EMBEDDING,
             documents=tuple(documents),
+            parallelism=parallelism,
         )
-        process = run_measured(python("dreamhub_worker"), self._mount(job), core=core)
+
+    async def _read_progress(self, job: JobInput, output: str) -> Progress:
         async with self.tenant.pool.acquire() as conn:
             run = await fetch_run(conn, job.uid)
         if run is None or run.progress.state != "Succeeded":
-            raise BenchmarkError(f"the worker's run did not succeed:\n{process.output[-2_000:]}")
-        return WorkerRun(process, run.progress)
+            raise BenchmarkError(f"the worker's run did not succeed:\n{output[-2_000:]}")
+        return run.progress
 
     def _mount(self, job: JobInput) -> dict[str, str]:
         """The two folders that a pod mounts; returns the worker's environment."""

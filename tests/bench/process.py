@@ -1,4 +1,4 @@
-"""Run a process on one core and say what it took."""
+"""Run a process, on one core where that is what is measured, and say what it took."""
 
 import os
 import subprocess
@@ -22,12 +22,19 @@ class Finished:
     output: str
 
 
-def run_measured(command: Sequence[str], environment: Mapping[str, str], *, core: int = 0) -> Finished:
-    """Run to the end, confined to one core. Raises BenchmarkError with the end of its output when it fails."""
-    pinned = ["taskset", "-c", str(core), *command]
+def run_measured(command: Sequence[str], environment: Mapping[str, str], *, core: int | None = 0) -> Finished:
+    """Run to the end, confined to one core unless that is None.
+
+    Raises BenchmarkError with the end of its output when it fails.
+    """
+    pinned = [] if core is None else ["taskset", "-c", str(core)]
     started = time.monotonic()
     process = subprocess.Popen(
-        pinned, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*pinned, *command],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     output = process.stdout.read() if process.stdout else ""
     _, status, usage = os.wait4(process.pid, 0)
