@@ -11,7 +11,7 @@ from dreamhub.errors import TooLargeError
 from dreamhub_worker.sources import calendar_dav
 from dreamhub_worker.sources.calendar_dav import CalDav, Tally
 from dreamhub_worker.sources.calendar_xml import MultiStatus, parse_multistatus
-from dreamhub_worker.sources.source import SourceContext
+from dreamhub_worker.sources.source import Event, Found, Skipped, SourceContext
 from dreamhub_worker.sources.web_fetch import Fetcher, Reply
 
 ASKED = URL("https://dav.example/cal/")
@@ -70,3 +70,36 @@ def test_a_tally_takes_what_is_within_its_limits() -> None:
     tally.add(calendar_dav.MAX_LISTED, calendar_dav.MAX_LISTED_BYTES)
     with pytest.raises(TooLargeError):
         tally.add(1, 0)
+
+
+class Respelling:
+    """Lists addresses in one spelling, and answers for them in another."""
+
+    async def request(self, method: str, url: URL, _limit: int, _headers: object, body: bytes) -> Reply:
+        told = HERE
+        if b"calendar-multiget" in body:
+            event = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:Tea\nEND:VEVENT\nEND:VCALENDAR"
+            told = f"""<response><href>/cal/a@b.ics</href><propstat><prop><getetag>1</getetag>
+              <C:calendar-data xmlns:C="c">{event}</C:calendar-data></prop></propstat></response>
+              <response><href>/cal/gone.ics</href><status>HTTP/1.1 404 Not Found</status></response>"""
+        elif method == "REPORT":
+            names = ("a%40b", "gone", "withheld")
+            told = "".join(
+                f"<response><href>/cal/{name}.ics</href><propstat><prop><getetag>1</getetag></prop></propstat></response>"
+                for name in names
+            )
+            told += "<sync-token>1</sync-token>"
+        return Reply(url, 207, {}, f'<multistatus xmlns="DAV:">{told}</multistatus>'.encode())
+
+
+async def test_nothing_is_lost_by_its_spelling() -> None:
+    async def known(_: str) -> str | None:
+        return None
+
+    context = Mock(SourceContext, known=known, size_limit=2**20)
+    reading = CalDav(cast("Fetcher", Respelling()), context, ASKED, "")
+    events: list[Event] = [event async for event in reading.read(None)]
+    assert [(event.key, event.name) for event in events if isinstance(event, Found)] == [("/cal/a%40b.ics", "Tea")]
+    assert [(event.key, event.reason) for event in events if isinstance(event, Skipped)] == [
+        ("/cal/withheld.ics", "EventWithheld")
+    ]

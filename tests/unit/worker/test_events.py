@@ -59,6 +59,10 @@ def test_an_event_says_everything_about_itself() -> None:
         (["DTSTART:20260501T090000"], "When: 2026-05-01 09:00"),
         (["DTSTART:nonsense", "LOCATION:Brno"], "Where: Brno"),
         (["DTSTART;TZID=Nowhere/Never:20260501T090000"], "When: 2026-05-01 09:00"),
+        (["DTSTART:20260501T090000Z", "DURATION:P99999999D"], "When: 2026-05-01 09:00 UTC"),
+        (["DTSTART;VALUE=DATE:20260501", "DURATION:PT5H"], "When: 2026-05-01"),
+        (["DTSTART;VALUE=DATE:00010101", "DTEND;VALUE=DATE:00010101"], "When: 0001-01-01"),
+        (["DTSTART;VALUE=TIME:100000", "LOCATION:Brno"], "Where: Brno"),
     ],
 )
 def test_when_it_is(lines: list[str], shown: str) -> None:

@@ -1,8 +1,11 @@
 """What a reading of mail decides without a server: what is new, what a message is called, how folders are spelled."""
 
 import email.header
+import mailbox
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import Mock
 
@@ -141,10 +144,36 @@ def test_folders_in_modified_utf7(name: str, spelled: str) -> None:
 
 def test_mailboxes_are_split_at_their_from_lines(tmp_path: Path) -> None:
     path = tmp_path / "mbox"
-    path.write_bytes(b"From a\nSubject: 1\n\n>From here\n\nFrom b\nSubject: 2\n\n" + b"x" * 100)
+    path.write_bytes(b"From a\nSubject: 1\n\n>From here\n\nFrom b\r\nSubject: 2\r\n\r\n" + b"x" * 100 + b"\r\n\r\n")
     assert is_mbox(path)
-    one, two = split_mbox(path, 50)
-    assert one == b"Subject: 1\n\nFrom here\n"
-    assert len(two) == 51
+    assert [b"".join(message.lines()) for message in split_mbox(path)] == [
+        b"Subject: 1\n\nFrom here\n",
+        b"Subject: 2\r\n\r\n" + b"x" * 100 + b"\r\n",
+    ]
     path.write_bytes(b"Subject: none\n")
     assert not is_mbox(path)
+
+
+@given(
+    st.lists(st.sampled_from([b"From x\n", b"\n", b">From y\n", b"Subject: z\n", b"From", b" ", b"\n", b"w" * 70_000]))
+)
+def test_mailboxes_are_split_as_the_library_does(pieces: list[bytes]) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "mbox")
+        path.write_bytes(b"From first\n" + b"".join(pieces))
+        library = mailbox.mbox(path, create=False)
+        expected = [library.get_bytes(key) for key in library.iterkeys()]
+        library.close()
+        assert [path.read_bytes()[message.start : message.end] for message in split_mbox(path)] == expected
+
+
+@pytest.mark.parametrize("data", [b"From \n" * 50_000, b"From a\n" + b"x" * 4_000_000], ids=["marks", "no line ends"])
+def test_no_mailbox_takes_memory(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "mbox"
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        assert sum(message.size for message in split_mbox(path)) >= 0
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()

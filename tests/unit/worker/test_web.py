@@ -96,6 +96,10 @@ def test_links_of_a_page() -> None:
     assert [url.path for url in read_page(html, BASE).links] == ["/manual/one", "/manual/two", "/three"]
 
 
+def test_a_declaration_that_is_none_ends_the_links_and_nothing_else() -> None:
+    assert [url.path for url in read_page("<a href='/one'> <![ <a href='/two'>", BASE).links] == ["/one"]
+
+
 @pytest.mark.parametrize("html", ["<a href='x' " * 200_000, "<!--" * 500_000, "<" * 2_000_000, "&" * 2_000_000])
 def test_hostile_markup_takes_seconds_at_most(html: str) -> None:
     begun = time.process_time()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dreamhub.errors import InvalidInputError
+from dreamhub.errors import InvalidInputError, TooLargeError
 from dreamhub_worker.xml_guard import MAX_DEPTH, MAX_TOKEN_BYTES, check_xml, check_xml_pieces
 
 LAUGHS = b'<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><l>&b;</l>'
@@ -80,3 +80,13 @@ def test_an_endless_token_is_not_read_to_its_end(opening: bytes) -> None:
         check_xml_pieces(pieces())
     assert caught.value.code == "UnsafeXML"
     assert f"{MAX_TOKEN_BYTES:,}" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "data", [b"<a>" + b"<b/>" * 20 + b"</a>", b"<a " + b" ".join(b'x%d=""' % n for n in range(20)) + b"/>"]
+)
+def test_a_tree_has_a_number_of_nodes(data: bytes) -> None:
+    check_xml(data)
+    check_xml(data, 21)
+    with pytest.raises(TooLargeError):
+        check_xml(data, 20)

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable
 from typing import NoReturn
 from xml.parsers import expat
 
-from dreamhub.errors import InvalidInputError
+from dreamhub.errors import InvalidInputError, TooLargeError
 
 MAX_DEPTH = 256
 """Elements inside each other. Word's deepest tables in tables need some 60; libxml2 stops at 256 as well."""
@@ -20,14 +20,17 @@ for a token of a hundred megabytes."""
 _PIECE = 2**20
 
 
-def check_xml(data: bytes) -> None:
-    """Raises InvalidInputError `UnsafeXML`, `ExtractionTooDeep` or `CorruptDocument`. The text is not kept."""
-    check_xml_pieces(data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
+def check_xml(data: bytes, max_nodes: int | None = None) -> None:
+    """Raises InvalidInputError `UnsafeXML`, `ExtractionTooDeep` or `CorruptDocument`. The text is not kept.
+
+    `max_nodes` is for who is going to hold it as a tree: elements and attributes together. Raises TooLargeError above.
+    """
+    check_xml_pieces((data[start : start + _PIECE] for start in range(0, len(data), _PIECE)), max_nodes)
 
 
-def check_xml_pieces(pieces: Iterable[bytes]) -> None:
+def check_xml_pieces(pieces: Iterable[bytes], max_nodes: int | None = None) -> None:
     """The same for XML that is never whole in memory. Pieces of about a megabyte suit it best."""
-    parser = _build_parser()
+    parser = _build_parser(max_nodes)
     fed = 0
     try:
         for piece in pieces:
@@ -45,7 +48,7 @@ def check_xml_pieces(pieces: Iterable[bytes]) -> None:
         ) from error
 
 
-def _build_parser() -> expat.XMLParserType:
+def _build_parser(max_nodes: int | None) -> expat.XMLParserType:
     parser = expat.ParserCreate()
     parser.ordered_attributes = True  # a list is cheaper than a dictionary nobody looks into
     parser.StartDoctypeDeclHandler = _refuse_doctype
@@ -53,7 +56,19 @@ def _build_parser() -> expat.XMLParserType:
     next(depth)
     parser.StartElementHandler = lambda _name, _attributes: depth.send(1)
     parser.EndElementHandler = lambda _name: depth.send(-1)
+    if max_nodes is not None:
+        nodes = _nodes(max_nodes)
+        next(nodes)
+        parser.StartElementHandler = lambda _name, attributes: (depth.send(1), nodes.send(1 + len(attributes) // 2))
     return parser
+
+
+def _nodes(limit: int) -> Generator[None, int, None]:
+    """Adds up what is sent to it. Raises TooLargeError above the limit."""
+    count = 0
+    while count <= limit:
+        count += yield
+    raise TooLargeError(f"the XML has more than {limit:,} elements and attributes; ask for less of it at once")
 
 
 def _depths() -> Generator[None, int, None]:

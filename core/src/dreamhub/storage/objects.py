@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.client import HTTPConnection, HTTPSConnection
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import obstore
@@ -14,6 +15,9 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import S3Store
 
 from dreamhub.errors import BugError, InvalidInputError, NotFoundError, UnavailableError
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig  # which is there for type checkers only
 
 _PART_BYTES = 5 * 1024 * 1024
 """S3's smallest part: what one upload holds in memory, times the parts in flight."""
@@ -39,6 +43,8 @@ class ObjectStoreSettings:
     region: str
     access_key: str
     secret_key: str = field(repr=False)
+    proxy: str = ""
+    """Through which every connection goes, where there is one."""
 
     @property
     def keys(self) -> ObjectKeys:
@@ -72,6 +78,12 @@ def _translate_failures() -> Iterator[None]:
 
 
 def _open_client(settings: ObjectStoreSettings, keys: ObjectKeys) -> S3Store:
+    options: ClientConfig = {
+        "allow_http": settings.endpoint.startswith("http://"),
+        "timeout": timedelta(seconds=60),
+    }
+    if settings.proxy:
+        options["proxy_url"] = settings.proxy
     return S3Store(
         settings.bucket,
         endpoint=settings.endpoint,
@@ -79,7 +91,7 @@ def _open_client(settings: ObjectStoreSettings, keys: ObjectKeys) -> S3Store:
         access_key_id=keys.access_key,
         secret_access_key=keys.secret_key,
         virtual_hosted_style_request=False,
-        client_options={"allow_http": settings.endpoint.startswith("http://"), "timeout": timedelta(seconds=60)},
+        client_options=options,
         retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
     )
 

@@ -22,6 +22,7 @@ def extract_csv(data: bytes) -> Extracted:
     text = clean(decode(data))
     require_text(text)
     check_length(len(text))
+    csv.field_size_limit(MAX_FIELD)
     draft = Draft()
     writer = RowWriter(draft, "row")
     for number, row in enumerate(_read(text, find_delimiter(text)), 1):
@@ -52,7 +53,6 @@ def _widths(lines: Sequence[str], delimiter: str) -> list[int]:
 
 
 def _read(text: str, delimiter: str) -> Iterator[list[str]]:
-    csv.field_size_limit(MAX_FIELD)
     try:
         for row in csv.reader(io.StringIO(text), delimiter=delimiter):
             if len(row) > MAX_COLUMNS:

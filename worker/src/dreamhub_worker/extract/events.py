@@ -58,14 +58,28 @@ def _lines(entry: Component) -> Iterator[str]:
 
 
 def _when(entry: Component) -> str:
-    start, end = _moment(entry, "DTSTART"), _moment(entry, "DTEND")
+    start = _moment(entry, "DTSTART")
     if start is None:
         return ""
-    if end is None and isinstance(length := entry.decoded("DURATION", None), timedelta):
-        end = start + length
-    if end is not None and not isinstance(end, datetime):
-        end -= timedelta(days=1)  # the last day of a whole-day entry is written as the day after
-    return _show(start) if end is None or end == start else f"{_show(start)} to {_show(end)}"
+    end = _end(entry, start)
+    return _show(start) if end is None or end == start or _day(end) < _day(start) else f"{_show(start)} to {_show(end)}"
+
+
+def _end(entry: Component, start: date) -> date | None:
+    """None as well for a length that leads out of the calendar."""
+    end = _moment(entry, "DTEND")
+    try:
+        if end is None and isinstance(length := _decoded(entry, "DURATION"), timedelta):
+            end = start + length
+        if end is not None and not isinstance(end, datetime):
+            end -= timedelta(days=1)  # the last day of a whole-day entry is written as the day after
+    except OverflowError:
+        return None
+    return end
+
+
+def _day(moment: date) -> date:
+    return moment.date() if isinstance(moment, datetime) else moment
 
 
 def _show(moment: date) -> str:
@@ -77,8 +91,15 @@ def _show(moment: date) -> str:
 
 def _moment(entry: Component, name: str) -> date | None:
     """None for a broken value or several: the rest of the entry is worth having."""
-    value = entry.decoded(name, None)
+    value = _decoded(entry, name)
     return value if isinstance(value, date) else None
+
+
+def _decoded(entry: Component, name: str) -> Any:
+    try:
+        return entry.decoded(name, None)
+    except _BROKEN:
+        return None
 
 
 def _rule(rule: Any) -> str:

@@ -22,6 +22,7 @@ from dreamhub_worker.sources.calendar_xml import (
     build_sync,
     own_path,
     parse_multistatus,
+    spelling,
 )
 from dreamhub_worker.sources.source import Begin, Checkpoint, Complete, Event, Found, Gone, Same, Skipped, SourceContext
 from dreamhub_worker.sources.web_fetch import Fetcher, Reply
@@ -200,11 +201,14 @@ class CalDav:
                     yield event
             return
         _refuse(reply)
+        wanted = {spelling(path): path for path in paths}
         for resource in (await self._parse(reply)).resources:
             data = resource.texts.get("calendar-data", "").encode()
-            if data and resource.href in paths:
+            if (data or resource.status == 404) and (path := wanted.pop(spelling(resource.href), None)) and data:
                 etag = resource.texts.get("getetag", "")
-                yield Found(resource.href, await asyncio.to_thread(name_of, data), MEDIA_TYPE, data, etag)
+                yield Found(path, await asyncio.to_thread(name_of, data), MEDIA_TYPE, data, etag)
+        for path in wanted.values():
+            yield Skipped(path, "EventWithheld", "the calendar server lists this event and does not give it")
 
     async def _propfind(self, url: URL, depth: Depth, body: bytes) -> MultiStatus:
         reply = await self._ask("PROPFIND", url, depth, body)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
@@ -106,6 +106,11 @@ def own_path(href: str, url: URL) -> str | None:
     if parts.path.startswith("/"):
         return parts.path
     return url.join(URL(href)).raw_path
+
+
+def spelling(path: str) -> str:
+    """The one that paths are compared in: servers list `a%40b` and answer for `a@b`."""
+    return quote(unquote(path))
 
 
 def _is_same(href: str, url: URL) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamhub.crd.ingest_source import ImapMailbox, MailSource
-from dreamhub.errors import InvalidInputError, NotFoundError
+from dreamhub.errors import InvalidInputError, NotFoundError, TooLargeError
 from dreamhub.ids import new_id
 from dreamhub_worker.fetch_guard import IMAP_PORTS, FetchGuard
 from dreamhub_worker.sources.credentials import build_tls, require_entry
@@ -149,8 +149,11 @@ class _Bodies:
         return wanted
 
     async def _save(self, envelope: Envelope) -> Path:
-        path = self.context.folder / f"message-{new_id('ver')}"
+        path, limit, size = self.context.folder / f"message-{new_id('ver')}", self.context.size_limit, 0
         with path.open("wb") as file:
             async for piece in self.mailbox.pieces(self.folder, envelope.uid, envelope.size):
+                size += len(piece)
+                if size > limit:
+                    raise TooLargeError(f"the message is above the limit of {limit} bytes")
                 file.write(piece)
         return path

@@ -124,14 +124,20 @@ class Mailbox:
         return dict(_bodies(answer))
 
     async def pieces(self, folder: str, uid: int, size: int) -> AsyncIterator[bytes]:
-        """A large message, a few megabytes at a time. Raises NotFoundError when it was expunged meanwhile."""
-        for start in range(0, size, _PIECE):
+        """A large message, a few megabytes at a time, up to its end: some servers only guess at `size`.
+
+        Raises NotFoundError when it was expunged meanwhile.
+        """
+        start, ends = 0, False
+        while not ends:
             item = f"(UID BODY.PEEK[]<{start}.{_PIECE}>)"
             async with self._lock:
                 answer = await self._run(partial(self._fetch, folder, [uid], item, _PIECE))
-            piece = dict(_bodies(answer)).get(uid)
-            if piece is None:
+            piece = dict(_bodies(answer)).get(uid, b"")
+            if not piece and not _is_told(answer, uid):
                 raise NotFoundError("the message was deleted while it was read", code="MessageGone")
+            start += len(piece)
+            ends = not piece or (len(piece) < _PIECE and start >= size)
             yield piece
 
     async def _run(self, call: Callable[[], T]) -> T:
@@ -313,6 +319,12 @@ def _items(answer: Sequence[Any]) -> list[tuple[bytes, bytes]]:
 
 def _bodies(answer: Sequence[Any]) -> list[tuple[int, bytes]]:
     return [(uid, literal) for said, literal in _items(answer) if (uid := _attribute(said, b"UID")) is not None]
+
+
+def _is_told(answer: Sequence[Any], uid: int) -> bool:
+    """Whether the message is there: behind its end, servers answer with an empty word in place of a literal."""
+    said = (part[0] if isinstance(part, tuple) else part for part in answer)
+    return any(_attribute(each, b"UID") == uid for each in said if isinstance(each, bytes))
 
 
 def _envelopes(answer: Sequence[Any]) -> list[Envelope]:

@@ -4,21 +4,23 @@ Listing is cheap and tells a revision of each object, so every reading lists all
 Complete: what is not there any more is gone. There is no checkpoint to keep.
 """
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
 from dreamhub.crd.ingest_source import S3Source as Config
 from dreamhub.domain.link_messages import PAGE_OBJECTS
-from dreamhub.errors import InvalidInputError, NotFoundError, TooLargeError
+from dreamhub.errors import InvalidInputError, TooLargeError, UnavailableError
 from dreamhub.ids import new_id
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from dreamhub_worker.fetch_guard import AddressRefusedError, FetchGuard
+from dreamhub_worker.sources.guarded_proxy import GuardedProxy, open_proxy
 from dreamhub_worker.sources.source import Checkpoint, Complete, Event, Found, ObjectEntry, ObjectLinks, SourceContext
+from dreamhub_worker.sources.web_fetch import away, is_unknown_host, refused, unknown_host
 
 
 class S3Reader:
@@ -29,21 +31,27 @@ class S3Reader:
         self._context = context
 
     async def read(self, checkpoint: Checkpoint | None) -> AsyncIterator[Event]:  # noqa: ARG002 - the protocol's
-        objects: ObjectLinks = self._context.links
-        if self._config.endpoint is not None:
-            objects = OwnBucket(self._config, self._context)
-        async for entry in objects.list(self._config.prefix):
-            if entry.size == 0 or entry.key.endswith("/"):  # what some tools make in place of folders
-                continue
-            yield Found(
-                key=entry.key,
-                name=entry.key.rpartition("/")[2],
-                media_type="",
-                data=partial(self._fetch, objects, entry),
-                revision=f"{entry.etag or entry.modified.isoformat()} {entry.size}",
-                modified=entry.modified,
-            )
-        yield Complete()
+        async with self._open() as objects:
+            async for entry in objects.list(self._config.prefix):
+                if entry.size == 0 or entry.key.endswith("/"):  # what some tools make in place of folders
+                    continue
+                yield Found(
+                    key=entry.key,
+                    name=entry.key.rpartition("/")[2],
+                    media_type="",
+                    data=partial(self._fetch, objects, entry),
+                    revision=f"{entry.etag or entry.modified.isoformat()} {entry.size}",
+                    modified=entry.modified,
+                )
+            yield Complete()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[ObjectLinks]:
+        if self._config.endpoint is None:
+            yield self._context.links
+            return
+        async with open_proxy(FetchGuard(tuple(self._context.private_networks))) as proxy:
+            yield OwnBucket(self._config, self._context.secret, proxy)
 
     async def _fetch(self, objects: ObjectLinks, entry: ObjectEntry) -> Path:
         limit = self._context.size_limit
@@ -61,32 +69,32 @@ class S3Reader:
 class OwnBucket:
     """A bucket that is not the platform's, with keys from the tenant's Secret."""
 
-    def __init__(self, config: Config, context: SourceContext) -> None:
+    def __init__(self, config: Config, secret: Mapping[str, str], proxy: GuardedProxy) -> None:
         """Raises InvalidInputError for a Secret without keys."""
-        self._endpoint = config.endpoint or ""
-        self._guard = FetchGuard(tuple(context.private_networks))
-        missing = [name for name in ("access-key", "secret-key") if not context.secret.get(name)]
+        missing = [name for name in ("access-key", "secret-key") if not secret.get(name)]
         if missing:
             raise InvalidInputError(
                 f"the source's Secret has no {' and no '.join(missing)}; put the bucket's keys into it",
                 code="SecretMissing",
             )
+        self._proxy = proxy
         self._store = ObjectStore(
             ObjectStoreSettings(
-                endpoint=self._endpoint,
+                endpoint=config.endpoint or "",
                 bucket=config.bucket or "",
                 region=config.region or "us-east-1",
-                access_key=context.secret["access-key"],
-                secret_key=context.secret["secret-key"],
+                access_key=secret["access-key"],
+                secret_key=secret["secret-key"],
+                proxy=proxy.url,
             )
         )
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectEntry]:
-        await asyncio.to_thread(self._check_address)
         folder = prefix.rpartition("/")[0]
         after: str | None = None
         while True:
-            page = await self._store.list_page(folder, after, PAGE_OBJECTS)
+            with self._translated():
+                page = await self._store.list_page(folder, after, PAGE_OBJECTS)
             for item in page:
                 if item.key.startswith(prefix):
                     yield ObjectEntry(item.key, item.size, item.etag, item.modified)
@@ -96,7 +104,7 @@ class OwnBucket:
 
     async def download(self, key: str, path: Path, limit: int) -> int:
         size = 0
-        with path.open("wb") as file:
+        with self._translated(), path.open("wb") as file:
             async for piece in self._store.get_stream(key):
                 size += len(piece)
                 if size > limit:
@@ -104,23 +112,30 @@ class OwnBucket:
                 file.write(piece)
         return size
 
-    def _check_address(self) -> None:
-        """Every address of the endpoint's name, before its client resolves it again.
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """What goes wrong, by what the proxy knows of it: its client hears of nothing but a refusal.
 
-        The client cannot be made to connect to what was checked, so the tenant's NetworkPolicy has the last word.
-        Raises InvalidInputError `AddressRefused`, NotFoundError for a name without addresses.
+        Raises InvalidInputError `AddressRefused`, `UnknownHost`, `LoginRefused` or `NoSuchBucket`, and UnavailableError
+        for what may pass.
         """
-        parts = urlsplit(self._endpoint)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
-            found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise NotFoundError("the endpoint's name has no address; correct it", code="SourceNotFound") from error
-        try:
-            for *_, target in found:
-                self._guard.check(str(target[0]), port)
-        except AddressRefusedError as error:
-            raise InvalidInputError(
-                f"the endpoint is refused: {error}; ask the platform to open its network (sources.privateNetworks)",
-                code="AddressRefused",
-            ) from error
+            yield
+        except UnavailableError as error:
+            failure = self._proxy.failure
+            if isinstance(failure, AddressRefusedError):
+                raise refused() from error
+            if failure is not None:
+                raise unknown_host() if is_unknown_host(failure) else away(failure) from error
+            if isinstance(error.__cause__, PermissionDeniedError | UnauthenticatedError):
+                raise InvalidInputError(
+                    "the bucket refuses the login; correct access-key and secret-key in the source's Secret, and their "
+                    "right to list and read it",
+                    code="LoginRefused",
+                ) from error
+            if "NoSuchBucket" in str(error.__cause__):
+                raise InvalidInputError(
+                    "there is no such bucket at the source's endpoint; correct spec.source.s3.bucket",
+                    code="NoSuchBucket",
+                ) from error
+            raise

@@ -4,6 +4,7 @@ Python's own parser, since this runs beside the worker's credentials: text and s
 """
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -39,10 +40,11 @@ def read_page(html: str, url: URL, robots_tag: str = "") -> PageSays:
     parser = _Parser(url)
     parser.obey(robots_tag)
     deadline = time.monotonic() + _SECONDS
-    for start in range(0, min(len(html), MAX_CHARACTERS), _PIECE):
-        parser.feed(html[start : start + _PIECE])
-        if time.monotonic() > deadline or len(parser.found) >= MAX_LINKS:
-            break
+    with suppress(AssertionError):  # how the library gives up a declaration such as `<![`; links above it count
+        for start in range(0, min(len(html), MAX_CHARACTERS), _PIECE):
+            parser.feed(html[start : start + _PIECE])
+            if time.monotonic() > deadline or len(parser.found) >= MAX_LINKS:
+                break
     says = parser.says
     says.links = list(parser.found) if says.follow else []
     return says
