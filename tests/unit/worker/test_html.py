@@ -27,6 +27,33 @@ def test_a_page_without_headings_is_called_by_its_title() -> None:
     assert extract_html(page).title == "Opening hours"
 
 
+@pytest.mark.parametrize(
+    "words", ["Boats are lifted in October. ", "Boats are lifted in October. " * 30], ids=["short", "long"]
+)
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<body>{}</body>",
+        "<body><main>{}</main></body>",
+        "<body><div id=content><div>{}</div></div></body>",
+        "<body><article>Teaser.</article>{}</body>",
+    ],
+    ids=["bare", "main", "divisions", "teaser"],
+)
+def test_headings_lists_and_tables_are_kept_wherever_they_stand(page: str, words: str) -> None:
+    parts = (
+        f"<h1>Harbour</h1><h2>Winter</h2><p>{words}</p><h2>Prices</h2><ul><li>Crane</li><li>Slip</li></ul>"
+        "<table><tr><th>Item</th><th>Price</th></tr><tr><td>Crane</td><td>300</td></tr></table>"
+    )
+    furniture = "<nav><a href=/>Home</a></nav>", "<footer>All rights reserved</footer>"
+    extracted = extract_html(f"<html>{page.format(furniture[0] + parts + furniture[1])}</html>".encode())
+    assert {section.heading_path[-1] for section in extracted.sections if section.heading_path} == {"Winter", "Prices"}
+    assert "- Crane\n- Slip" in extracted.text
+    assert "| Crane | 300 |" in extracted.text
+    assert "Home" not in extracted.text
+    assert "rights" not in extracted.text
+
+
 def test_a_fragment_is_a_page() -> None:
     assert extract_html(b"<p>Only this.</p>").text == "Only this."
 
