@@ -72,7 +72,7 @@ test-long: .venv/synced ## Ten thousand steps of two tenants at once, in any ord
 	@DREAMHUB_TEST_STEPS=10000 $(PYTEST) tests/integration/isolation/test_machine.py
 
 .PHONY: chaos
-chaos: .venv/synced ## Kill workers, operator, Redis and PostgreSQL, one a second, during a large run; CHAOS_ARGS="--mutant no-fencing"
+chaos: .venv/synced ## Kill workers, operator, Redis and PostgreSQL, one a second, during a large run: about eight minutes; CHAOS_ARGS="--mutant no-fencing"
 	@python -m hack.host integration
 	@python -m tests.chaos $(CHAOS_ARGS)
 

@@ -1,212 +1,114 @@
-"""`make chaos`: a run of many documents while workers, operator, Redis and PostgreSQL are killed, one a second.
+"""`make chaos`: a large run while workers, operator, Redis and PostgreSQL are killed, one a second.
 
-The same run without faults says how many chunks there are to be and how fast. With `--mutant`, the workers lack one of
-their walls: then the checker must find something, or it proves nothing.
+The run in the storm stands between two without faults, on the same servers, after a small one that warms them up: so
+the ratio is not of a cold start. Then the workers lack one of their walls at a time (`--mutant`): the checker must find
+something each time, or it proves nothing.
 """
 
 import argparse
 import asyncio
-import contextlib
-import io
-import itertools
 import json
-import secrets
-import signal
 import sys
-import time
-from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 
-import asyncpg
+from tests.chaos.corpus import CHUNKS_A_DOCUMENT, Corpus
+from tests.chaos.mutants import MUTANTS
+from tests.chaos.stage import Stage, open_stage
+from tests.chaos.trial import Plan, Result, run_trial
+from tests.integration.servers import temporary_folder
 
-from dreamhub import names
-from dreamhub.domain.job_input import InputDocument
-from dreamhub.domain.keys import DataKeys
-from dreamhub.errors import UnavailableError
-from dreamhub.sql.connections import Pool, translate_failures
-from dreamhub.sql.logins import set_login
-from dreamhub.sql.migrate import load_migrations, migrate_up
-from dreamhub.sql.pool import PoolOptions, open_pool
-from dreamhub.sql.tenants import build_scram_verifier, provision_tenant
-from dreamhub.storage.redis_acl import digest_password
-from tests.chaos.checker import Verdict, check
-from tests.chaos.mortal import Mortal, postgres_command, redis_command
-from tests.chaos.mutants import CHUNKS_A_DOCUMENT, MUTANTS
-from tests.integration.conftest import MIGRATIONS, Database, TenantLogin, bootstrap
-from tests.integration.servers import pick_port, run_postgres, temporary_folder
-from tests.integration.worker.support import Mount, Rig, run_object_server
-
-WORKERS = 2
 OUTPUT = Path("build/chaos.json")
-
-
-@dataclass(frozen=True)
-class Result:
-    seconds: float
-    chunks: int
-    kills: dict[str, int]
-    verdict: Verdict
+WARM_CHUNKS = 3_000
 
 
 @dataclass
-class Stage:
-    """Servers, a tenant and its documents."""
+class Report:
+    calm: list[Result] = field(default_factory=list)
+    stormy: list[Result] = field(default_factory=list)
+    mutants: dict[str, list[Result]] = field(default_factory=dict)
 
-    database: Database
-    postgres: Mortal
-    redis: Mortal
-    redis_password: str
-    rig: Rig
-    folder: Path
+    @property
+    def ratio(self) -> float | None:
+        """Throughput in the storm against without."""
+        if not (self.calm and self.stormy):
+            return None
+        return fmean(r.seconds for r in self.calm) / fmean(r.seconds for r in self.stormy)
 
+    @property
+    def good(self) -> bool:
+        """Nothing lost or done twice, and every mutant caught in every run."""
+        sound = all(result.verdict.good for result in (*self.calm, *self.stormy))
+        return sound and not any(result.verdict.good for results in self.mutants.values() for result in results)
 
-@contextlib.asynccontextmanager
-async def open_stage(folder: Path) -> AsyncIterator[Stage]:
-    """Makes the database once by the tests' own means, then runs it as a mortal."""
-    home = folder / "postgres"
-    home.mkdir(mode=0o755)
-    with run_postgres(home) as server:
-        database = Database(server, secrets.token_hex(8))
-        await bootstrap(server, database.password)
-        owner = await asyncpg.connect(database.url("dreamhub_owner"))
-        await migrate_up(owner, load_migrations(MIGRATIONS), io.StringIO())
-        await owner.close()
-        login = await _make_tenant(database)
-    port, password, user = pick_port(), secrets.token_hex(8), secrets.token_hex(8)
-    postgres = Mortal("postgres", postgres_command(home / "data", server.port), folder / "pg.log", port=server.port)
-    redis = Mortal("redis", redis_command(folder, port, password), folder / "redis.log", port=port)
-    keeping = [asyncio.create_task(server.keep()) for server in (postgres, redis)]
-    await asyncio.gather(postgres.ready(), redis.ready())
-    url = f"redis://{names.redis_user(login.tenant)}:{user}@127.0.0.1:{port}/0"
-    async with run_object_server() as objects:
-        pool = await _open_pool(login.url)
-        yield Stage(database, postgres, redis, password, Rig(login, url, pool, objects, folder), folder)
-        await pool.close()
-    for task in keeping:
-        task.cancel()
-    await asyncio.gather(*keeping, return_exceptions=True)
-    for mortal in (postgres, redis):
-        mortal.kill()
+    def lines(self) -> Iterator[str]:
+        yield f"{'run':20} {'chunks':>7} {'seconds':>8} {'chunks/s':>9} {'kills':>6} {'lost':>6} {'twice':>6}  faults"
+        runs = [("calm", self.calm), ("stormy", self.stormy), *self.mutants.items()]
+        for name, result in ((name, result) for name, results in runs for result in results):
+            rate, kills = result.chunks / result.seconds, sum(result.kills.values()) + result.frozen
+            verdict = result.verdict
+            yield (
+                f"{name:20} {result.chunks:>7} {result.seconds:>8} {rate:>9.0f} {kills:>6} {verdict.lost:>6} "
+                f"{verdict.duplicated:>6}  {'; '.join(verdict.faults) or 'none'}"
+            )
+        for result in self.stormy:
+            yield f"killed: {result.kills}, cut off and come back: {result.frozen}"
+        if self.ratio is not None:
+            yield f"throughput in the storm: {self.ratio:.2f} of the calm runs' mean"
+        for name, results in self.mutants.items():
+            yield f"{name}: caught {sum(not result.verdict.good for result in results)} of {len(results)}"
 
-
-async def _open_pool(url: str) -> Pool:
-    """A server listens before it is up."""
-    while True:
-        try:
-            return await open_pool(url, PoolOptions(maximum=2))
-        except UnavailableError:
-            await asyncio.sleep(0.2)
+    def dump(self) -> str:
+        return json.dumps({**asdict(self), "throughput_ratio": self.ratio, "good": self.good}, indent=2)
 
 
-async def _make_tenant(database: Database) -> TenantLogin:
-    operator = await asyncpg.connect(database.url("dreamhub_operator"))
-    tenant, password = f"t-{secrets.token_hex(6)}", secrets.token_hex(16)
-    await provision_tenant(operator, tenant)
-    await set_login(operator, tenant, "a", build_scram_verifier(password))
-    await operator.close()
-    return TenantLogin(tenant, database.tenant_url(tenant, "a", password), DataKeys.generate())
-
-
-async def upload(rig: Rig, documents: int) -> list[InputDocument]:
-    """Every paragraph is a chunk."""
-    found = []
-    for number in range(documents):
-        paragraphs = (f"Paragraph {n} of {number}: " + "the river rises. " * 50 for n in range(CHUNKS_A_DOCUMENT))
-        found.append(await rig.upload(f"{number}.txt", "\n\n".join(paragraphs).encode()))
-    return found
-
-
-async def run_once(stage: Stage, mount: Mount, *, faults: int, mutant: str | None = None) -> dict[str, int]:
-    """To the run's end, with so many kills, one a second."""
-    command = [sys.executable, "-m", *(("tests.chaos.mutants", mutant) if mutant else ("dreamhub_worker",))]
-    workers = [
-        Mortal(f"worker {n}", command, stage.folder / f"w{n}.log", mount.environment | {"JOB_COMPLETION_INDEX": str(n)})
-        for n in range(WORKERS)
-    ]
-    keeper = Mortal(
-        "operator", [sys.executable, "-m", "tests.chaos.keeper"], stage.folder / "keeper.log", _surround(stage, mount)
-    )
-    keeping = asyncio.create_task(keeper.keep())
-    working = [asyncio.create_task(worker.keep()) for worker in workers]
-    killing = asyncio.create_task(_kill([*workers, keeper, stage.redis, stage.postgres], faults))
-    await asyncio.gather(*working)
-    for task in (killing, keeping):
-        task.cancel()
-    await asyncio.gather(killing, keeping, return_exceptions=True)
-    keeper.kill()
-    return {mortal.name: mortal.kills for mortal in (*workers, keeper, stage.redis, stage.postgres)}
-
-
-def _surround(stage: Stage, mount: Mount) -> dict[str, str]:
-    password = stage.rig.redis_url.split(":")[2].split("@")[0]
-    return {
-        "CHAOS_TENANT": stage.rig.tenant.tenant,
-        "CHAOS_RUN": mount.job.uid,
-        "CHAOS_REDIS": f"redis://default:{stage.redis_password}@127.0.0.1:{stage.redis.port}/0",
-        "CHAOS_DIGEST": digest_password(password),
-        "CHAOS_DATABASE": stage.database.url("dreamhub_operator"),
-    }
-
-
-async def _kill(victims: list[Mortal], faults: int) -> None:
-    turns = itertools.cycle(victims)
-    for number in range(faults):
-        await asyncio.sleep(1)
-        victim = next(turns)
-        if victim.name.startswith("worker") and number % 3 == 2 and victim.process and victim.process.poll() is None:
-            victim.process.send_signal(signal.SIGSTOP)
-            asyncio.get_running_loop().call_later(2.0, victim.process.send_signal, signal.SIGCONT)
-        victim.kill()
-
-
-async def measure(options: argparse.Namespace, *, faults: int, mutant: str | None = None) -> Result:
-    documents = max(1, options.chunks // CHUNKS_A_DOCUMENT)
+async def measure(options: argparse.Namespace, report: Report) -> None:
+    """Into the report, run by run."""
     with temporary_folder() as folder:
         async with open_stage(folder) as stage:
-            mount = stage.rig.mount(*await upload(stage.rig, documents), parallelism=WORKERS)
-            mount.environment["DREAMHUB_PATIENCE_SECONDS"] = "120"
-            begun = time.monotonic()
-            async with asyncio.timeout(options.limit):
-                kills = await run_once(stage, mount, faults=faults, mutant=mutant)
-            seconds = time.monotonic() - begun
-            verdict = await judge(stage, documents)
-    return Result(round(seconds, 1), documents * CHUNKS_A_DOCUMENT, kills, verdict)
+            await _run(stage, Plan(_corpus(WARM_CHUNKS), options.workers))
+            if not options.mutant:
+                await _measure_storm(stage, options, report)
+            for name in options.mutant or MUTANTS:
+                plan = Plan(_corpus(options.mutant_chunks), options.workers, options.mutant_faults, name, 180.0)
+                report.mutants[name] = [await _run(stage, plan) for _ in range(options.rounds)]
 
 
-async def judge(stage: Stage, documents: int) -> Verdict:
-    """As soon as the database is back from its last kill."""
-    while True:
-        try:
-            with translate_failures():
-                conn = await asyncpg.connect(stage.rig.tenant.url)
-        except UnavailableError:
-            await asyncio.sleep(0.2)
-            continue
-        verdict = await check(conn, documents, documents * CHUNKS_A_DOCUMENT)
-        await conn.close()
-        return verdict
+async def _measure_storm(stage: Stage, options: argparse.Namespace, report: Report) -> None:
+    plan = Plan(_corpus(options.chunks), options.workers)
+    for _ in range(options.rounds):
+        report.calm.append(await _run(stage, plan))
+        report.stormy.append(await _run(stage, Plan(plan.corpus, plan.workers, options.faults)))
+    report.calm.append(await _run(stage, plan))
+
+
+async def _run(stage: Stage, plan: Plan) -> Result:
+    result = await run_trial(stage, plan)
+    print(json.dumps({"mutant": plan.mutant, "faults": plan.faults, **asdict(result)}), flush=True)
+    return result
+
+
+def _corpus(chunks: int) -> Corpus:
+    return Corpus(-(-chunks // CHUNKS_A_DOCUMENT))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.chaos")
     parser.add_argument("--chunks", type=int, default=50_000)
     parser.add_argument("--faults", type=int, default=60, help="kills, one a second")
-    parser.add_argument("--limit", type=int, default=1_800, help="seconds that one run may take")
-    parser.add_argument("--mutant", choices=MUTANTS)
-    options = parser.parse_args()
-    if options.mutant:
-        found = asyncio.run(measure(options, faults=options.faults, mutant=options.mutant))
-        print(json.dumps(asdict(found), indent=2))
-        return int(found.verdict.good)
-    calm = asyncio.run(measure(options, faults=0))
-    stormy = asyncio.run(measure(options, faults=options.faults))
-    ratio = calm.seconds / stormy.seconds
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--mutant", choices=MUTANTS, action="append", help="only runs of this one; can be repeated")
+    parser.add_argument("--mutant-chunks", type=int, default=9_000)
+    parser.add_argument("--mutant-faults", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=1, help="how often each run is made")
+    report = Report()
+    asyncio.run(measure(parser.parse_args(), report))
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    report = {"calm": asdict(calm), "stormy": asdict(stormy), "throughput_ratio": round(ratio, 3)}
-    OUTPUT.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
-    return int(not (calm.verdict.good and stormy.verdict.good))
+    OUTPUT.write_text(report.dump() + "\n")
+    print("\n".join(report.lines()))
+    return int(not report.good)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Processes that are killed and come back: servers on their old ports and data, workers as their Job does it."""
+"""Processes that are killed and come back at once: servers on their old ports and data, the operator in its old pod."""
 
 import asyncio
 import contextlib
@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.integration.servers import ServerError, _programs, wait_for_port
+from tests.integration.servers import ServerError, die_with_parent, find_programs, wait_for_port
 
-EXIT_DONE = 0
+PAUSE_SECONDS = 0.2
 
 
 @dataclass
 class Mortal:
-    """A process that is started again whenever it ends otherwise than well."""
+    """A process that is started again whenever it has ended."""
 
     name: str
     command: Sequence[str]
@@ -25,44 +25,40 @@ class Mortal:
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int | None = None
     process: "subprocess.Popen[bytes] | None" = None
-    kills: int = 0
 
     def start(self) -> None:
+        command = die_with_parent(self.command, signal.SIGKILL)
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                self.command, env={**os.environ, **self.environment}, stdout=output, stderr=output
+                command, env={**os.environ, **self.environment}, stdout=output, stderr=output
             )
 
     def kill(self) -> bool:
-        """False when there is nothing to kill: it is over, or not up yet."""
+        """False when there is nothing to kill: it is not up."""
         if self.process is None or self.process.poll() is not None:
             return False
-        self.process.send_signal(signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
-        self.kills += 1
         return True
 
     async def keep(self) -> None:
-        """Until it has ended well, or this is cancelled."""
+        """Until this is cancelled."""
         while True:
             self.start()
             while self.process is not None and self.process.poll() is None:
                 await asyncio.sleep(0.05)
-            if self.process is not None and self.process.returncode == EXIT_DONE and self.port is None:
-                return
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def ready(self) -> None:
         """Of a server: it listens."""
-        while not await self._listens():
-            await asyncio.sleep(0.2)
+        while self.port is not None and not await self._listens(self.port):
+            await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _listens(self) -> bool:
-        if self.port is None or self.process is None:
-            return False
+    async def _listens(self, port: int) -> bool:
         with contextlib.suppress(ServerError):
-            await asyncio.to_thread(wait_for_port, self.port, self.process, self.log)
-            return True
+            if self.process is not None:
+                await asyncio.to_thread(wait_for_port, port, self.process, self.log)
+                return True
         return False
 
 
@@ -72,7 +68,7 @@ def postgres_command(data: Path, port: int) -> list[str]:
     drop = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
     settings = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": data, "fsync": "off"}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    server = [str(_programs() / "postgres"), "-D", str(data), *options, "-c", "shared_buffers=256MB"]
+    server = [str(find_programs() / "postgres"), "-D", str(data), *options, "-c", "shared_buffers=256MB"]
     return [*(drop if os.geteuid() == 0 else []), *server]
 
 

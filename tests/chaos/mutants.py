@@ -7,6 +7,7 @@ from dreamhub.sql import landing, work_items
 from dreamhub.sql.ingest import RunDocument
 from dreamhub_worker import job, work_queue
 from dreamhub_worker.__main__ import main
+from tests.chaos.corpus import CHUNKS_A_DOCUMENT
 
 
 def settle_again() -> None:
@@ -46,9 +47,6 @@ def acknowledge_early() -> None:
     job.Ingestion.ingest = early  # type: ignore[method-assign] # what a mutant is
     vars(job)["settle_item"] = nothing  # it was settled before
 
-
-CHUNKS_A_DOCUMENT = 300
-"""Of the documents of a run in chaos: a batch and a part of one, so that kills meet checkpoints."""
 
 MUTANTS: dict[str, Callable[[], None]] = {
     "no-conflict": settle_again,

