@@ -1,12 +1,21 @@
-"""Dead letters of a tenant: listed, replayed into a new ingest job, purged."""
+"""Dead letters of a tenant: listed, replayed into a new ingest job, purged.
+
+A replay is an order, not an outcome: its job may be deleted, refused or ended before it comes to a document. So each
+look first opens the letters again whose job has ended without a word about them.
+"""
+
+import structlog
 
 from dreamhub.crd.ingest_job import MAX_DOCUMENTS
+from dreamhub.errors import UnavailableError
 from dreamhub.sql import dead_letters as sql
 from dreamhub_api.services.ingest_jobs import IngestJobsService
 from dreamhub_api.services.sessions import Sessions
 from dreamhub_client.dead_letters import DeadLetter, DeadLetterChoice, DeadLetterPage, Replay
 from dreamhub_client.models import IngestJobCreate
 from dreamhub_client.sources import DocumentsSource, JobSource
+
+_log = structlog.get_logger(__name__)
 
 
 class DeadLettersService:
@@ -15,6 +24,7 @@ class DeadLettersService:
         self._sessions = sessions
 
     async def page(self, tenant: str, job: str | None, cursor: str | None, limit: int) -> DeadLetterPage:
+        await self._reopen(tenant)
         async with self._sessions.open(tenant, readonly=True) as session:
             page = await sql.list_dead_letters(session.conn, job, cursor=cursor, limit=limit)
         return DeadLetterPage(items=tuple(map(_view, page.items)), next_cursor=page.next_cursor)
@@ -25,6 +35,7 @@ class DeadLettersService:
         The job is created first: should this end before the letters are marked, they are there still, and a document
         that is ingested twice is found unchanged. Raises QuotaExceededError when the queue is full.
         """
+        await self._reopen(tenant)
         wanted = sql.Choice(choice.job, choice.versions)
         async with self._sessions.open(tenant, readonly=True) as session:
             found = await sql.choose_dead_letters(session.conn, wanted, MAX_DOCUMENTS + 1)
@@ -40,6 +51,18 @@ class DeadLettersService:
     async def purge(self, tenant: str, choice: DeadLetterChoice) -> int:
         async with self._sessions.open(tenant) as session:
             return await sql.purge_dead_letters(session.conn, sql.Choice(choice.job, choice.versions))
+
+    async def _reopen(self, tenant: str) -> None:
+        async with self._sessions.open(tenant, readonly=True) as session:
+            replays = await sql.find_unanswered(session.conn)
+        try:
+            over = [name for name in replays if await self._jobs.is_over(tenant, name)]
+        except UnavailableError as error:
+            _log.info("letters of replays are looked at later", tenant=tenant, error=error.message)
+            return
+        if over:
+            async with self._sessions.open(tenant) as session:
+                await sql.reopen(session.conn, over)
 
 
 def _view(letter: sql.DeadLetter) -> DeadLetter:

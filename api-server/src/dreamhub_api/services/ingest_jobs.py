@@ -214,6 +214,13 @@ class IngestJobsService:
             raise missing_job()
         return job
 
+    async def is_over(self, tenant: str, name: str) -> bool:
+        """Whether it has ended, or is gone: it takes up no document any more. Raises UnavailableError."""
+        try:
+            return (await self.find(tenant, name)).status.phase in FINAL_PHASES
+        except NotFoundError:
+            return True
+
     def watched(self, tenant: str) -> list[Resource]:
         """The tenant's jobs as the cache has them, in no order."""
         return list(self._present(tenant))

@@ -66,6 +66,17 @@ async def mark_replayed(conn: Connection, chosen: Sequence[Chosen], job: str) ->
         await conn.execute(_SQL["mark_replayed"], job, uids, versions)
 
 
+async def find_unanswered(conn: Connection) -> tuple[str, ...]:
+    """Names of the jobs that were to take up letters, and have recorded nothing of at least one of them (yet)."""
+    return tuple(row["replayed_by"] for row in await conn.fetch(_SQL["find_unanswered"]))
+
+
+async def reopen(conn: Connection, jobs: Sequence[str]) -> None:
+    """These jobs record nothing any more: what they left unanswered are dead letters again."""
+    if jobs:
+        await conn.execute(_SQL["reopen"], list(jobs))
+
+
 async def purge_dead_letters(conn: Connection, choice: Choice) -> int:
     """Forget them; returns how many. What the job tells of its documents stays."""
     return len(await conn.fetch(_SQL["purge_dead_letters"], choice.job, _list(choice.versions)))

@@ -29,3 +29,23 @@ DELETE FROM work_items i USING ingest_runs r
 WHERE r.uid = i.uid AND r.finished_at IS NOT NULL AND i.state = 'Failed'
     AND ($1::text IS NULL OR r.job = $1) AND ($2::text[] IS NULL OR i.version_id = ANY ($2))
 RETURNING i.version_id
+
+-- name: find_unanswered
+-- IngestJobs that were to take up a letter of which they have recorded no outcome.
+SELECT DISTINCT i.replayed_by
+FROM work_items i
+WHERE i.state = 'Failed' AND i.replayed_by IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM ingest_runs r
+        JOIN ingest_run_documents d ON d.uid = r.uid
+        WHERE r.job = i.replayed_by AND d.document_id = i.document_id
+    )
+
+-- name: reopen
+UPDATE work_items i SET replayed_by = NULL
+WHERE i.state = 'Failed' AND i.replayed_by = ANY ($1::text[])
+    AND NOT EXISTS (
+        SELECT FROM ingest_runs r
+        JOIN ingest_run_documents d ON d.uid = r.uid
+        WHERE r.job = i.replayed_by AND d.document_id = i.document_id
+    )
