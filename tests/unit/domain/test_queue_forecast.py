@@ -1,123 +1,23 @@
-"""Forecasts against what then happens: a simulation plays it out with lengths of jobs that nobody knew before."""
+"""The rehearsal, what it learns from, how its record is read. `tests/unit/operator/test_outlook.py` plays it out."""
 
-import heapq
-import random
-import statistics
-from dataclasses import dataclass, field
+import math
 
 import pytest
 
 from dreamhub.domain.fair_books import Books
-from dreamhub.domain.fair_share import FairShare, Order, Policy, Terms
+from dreamhub.domain.fair_share import FairShare, Order, Policy
 from dreamhub.domain.queue_forecast import (
-    FIRST_ERROR,
+    APART,
+    FIRST_COUNTS,
+    FIRST_FACTORS,
+    KEPT,
     SHORTEST_SECONDS,
-    Accuracy,
     Durations,
     Rehearsal,
     Scene,
+    TrackRecord,
     rehearse,
 )
-
-
-@dataclass
-class Machine:
-    """Slots and tenants with work in hand; each forecast is kept and held against the outcome."""
-
-    random: random.Random
-    slots: int
-    share: FairShare = field(init=False)
-    durations: Durations = field(default_factory=Durations)
-    accuracy: Accuracy = field(default_factory=Accuracy)
-    now: float = 0.0
-    began: dict[str, float] = field(default_factory=dict)
-    ends: list[tuple[float, str]] = field(default_factory=list)
-    outcomes: list[tuple[float, float, float]] = field(default_factory=list)
-    """Forecast, its error, and what happened."""
-    _promises: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.share = FairShare(Policy(self.slots), Books(600.0))
-
-    def order(self, uid: str, tenant: str) -> None:
-        self.share.wait(Order(uid, tenant, self.now, self.random.randint(500, 5_000)))
-        self._begin()
-
-    def foretell(self) -> None:
-        """For all that wait and have no forecast yet."""
-        if not self.durations.are_known:
-            return
-        rests = {o.uid: self.durations.expect_rest(o, self.now - self.began[o.uid]) for o in self.share.running()}
-        rehearsal = rehearse(self.share, Scene(self.now, rests, self.durations.expect), 200)
-        for order in self.share.waiting():
-            seconds = rehearsal.find(order.uid, order.tenant, self.share.place(order.uid), self.now)
-            if seconds is not None and order.uid not in self._promises:
-                self._promises[order.uid] = self.now, seconds, self.accuracy.error(seconds)
-
-    def step(self) -> None:
-        """To the next end of a job."""
-        self.now, uid = heapq.heappop(self.ends)
-        order = self.share.release(uid)
-        assert order is not None
-        self.share.books.settle(uid, order.charge, self.now)
-        self.durations.note(order.tenant, order.cost, self.now - self.began[uid])
-        self._begin()
-
-    def _begin(self) -> None:
-        for order in self.share.grant(self.now):
-            self.began[order.uid] = self.now
-            lasts = order.cost / 100 * self.random.lognormvariate(0, 0.4)
-            heapq.heappush(self.ends, (self.now + lasts, order.uid))
-            if order.uid in self._promises:
-                at, seconds, error = self._promises.pop(order.uid)
-                self.accuracy.note(seconds, self.now - at)
-                self.outcomes.append((seconds, error, self.now - at))
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_most_outcomes_lie_within_the_error_though_others_order_meanwhile(seed: int) -> None:
-    """Four tenants of different weights order now and then, in bursts."""
-    machine = Machine(random.Random(seed), slots=4)  # noqa: S311 - a simulation
-    for number, weight in enumerate((50, 100, 100, 200)):
-        machine.share.set_terms(f"t{number}", Terms(weight))
-    number = 0
-    while number < 600:
-        tenant = f"t{machine.random.randrange(4)}"
-        for _ in range(machine.random.randint(1, 12)):
-            number += 1
-            machine.order(f"j{number}", tenant)
-        machine.foretell()
-        while len(list(machine.share.waiting())) > machine.random.randint(0, 25):
-            machine.step()
-    settled = machine.outcomes[100:]
-    assert len(settled) > 200
-    assert coverage(settled) >= 0.7
-    assert statistics.median(off(*outcome) for outcome in settled) <= 0.6
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_backlog_that_grows_no_more_is_foretold_closely(seed: int) -> None:
-    machine = Machine(random.Random(seed), slots=4)  # noqa: S311 - a simulation
-    for number in range(40):
-        machine.order(f"w{number}", f"t{number % 4}")
-    while machine.ends:
-        machine.step()
-    machine.outcomes.clear()
-    for number in range(200):
-        machine.order(f"j{number}", f"t{min(3, number % 8)}")
-    machine.foretell()
-    while machine.ends:
-        machine.step()
-    assert len(machine.outcomes) >= 190
-    assert statistics.median(off(*outcome) for outcome in machine.outcomes) <= 0.3
-
-
-def coverage(outcomes: list[tuple[float, float, float]]) -> float:
-    return statistics.mean(abs(actual - seconds) <= error for seconds, error, actual in outcomes)
-
-
-def off(seconds: float, _: float, actual: float) -> float:
-    return abs(actual - seconds) / max(seconds, SHORTEST_SECONDS)
 
 
 def test_a_rehearsal_knows_the_decisions_to_come_and_changes_nothing() -> None:
@@ -170,10 +70,37 @@ def test_how_long_jobs_take_is_learnt_by_tenant_and_from_others_until_then() -> 
     assert durations.expect_rest(Order("x", "b", 0.0, 500), 900.0) == 40
 
 
-def test_the_error_is_what_forecasts_were_off_by() -> None:
-    accuracy = Accuracy()
-    assert accuracy.error(100.0) == 100 * FIRST_ERROR
-    for actual in (100.0, 110.0, 120.0, 130.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0):
-        accuracy.note(100.0, actual)
-    assert accuracy.error(100.0) == pytest.approx(20)
-    assert accuracy.error(1.0) == pytest.approx(0.2 * SHORTEST_SECONDS)
+def test_short_jobs_end_first_so_those_that_outlast_them_are_heeded() -> None:
+    durations = Durations()
+    durations.note("a", 100, 10.0)
+    running = [(Order("within", "a", 0.0, 100), 8.0), (Order("over", "a", 0.0, 100), 30.0)]
+    heeded = durations.heed(running)
+    assert heeded.expect(Order("x", "a", 0.0, 100)) == pytest.approx(20)
+    assert heeded.expect(Order("x", "b", 0.0, 100)) == pytest.approx(20)
+    assert durations.expect(Order("x", "a", 0.0, 100)) == pytest.approx(10)
+
+
+def test_before_anything_is_known_the_error_is_wider_than_the_forecast() -> None:
+    told = TrackRecord().judge(100.0)
+    assert told.seconds == pytest.approx(100)
+    assert told.error == pytest.approx((100 + SHORTEST_SECONDS) * (FIRST_FACTORS[1] - 1))
+
+
+def test_outcomes_move_the_forecast_and_set_its_error_where_they_looked_as_far_ahead() -> None:
+    record = TrackRecord()
+    for number in range(KEPT):
+        record.note(100.0, 200.0 if number % 8 else 230.0)
+    told = record.judge(100.0)
+    known = KEPT / (KEPT + FIRST_COUNTS)
+    assert told.seconds == pytest.approx(105 * (205 / 105) ** known - SHORTEST_SECONDS)
+    assert told.seconds + told.error == pytest.approx(
+        105 * math.exp(known * math.log(235 / 105) + (1 - known) * math.log(FIRST_FACTORS[1])) - SHORTEST_SECONDS
+    )
+    assert record.judge(1_000.0) == TrackRecord().judge(1_000.0)
+
+
+def test_of_forecasts_of_one_moment_one_counts() -> None:
+    record = TrackRecord()
+    pause = (40 + SHORTEST_SECONDS) / APART
+    assert [record.take(40.0, at) for at in (0.0, 0.0, pause - 1, pause)] == [True, False, False, True]
+    assert record.take(400.0, 0.0)

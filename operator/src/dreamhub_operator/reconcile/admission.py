@@ -40,6 +40,8 @@ class Standing:
     """Of the workers, by its tenant's weight. 0 to 1."""
     eta_seconds: float | None = None
     error_seconds: float | None = None
+    look_seconds: float | None = None
+    """It should look again so soon: there is no forecast yet, and will be one."""
 
 
 GRANTED = Standing(place=0)

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 
 from dreamhub.crd.ingest_job import IngestJob
 from dreamhub.domain.fair_share import FairShare, Order
-from dreamhub.domain.queue_forecast import Accuracy, Durations, Rehearsal, Scene, rehearse
+from dreamhub.domain.queue_forecast import Durations, Forecast, Rehearsal, Scene, TrackRecord, rehearse
 from dreamhub.sql.runs import RunStatus
 
 REHEARSE_SECONDS = 5.0
 """A rehearsal is believed for so long."""
 REHEARSE_AGAIN_SECONDS = 1.0
 """For so long when it knows nothing of the one who asks."""
+SETTLED_SECONDS = 2.0
+"""After so long no more can come that were created in the same second and go before it."""
 STEPS = 20_000
 """Looks at tenants in one rehearsal, which take some 20 ms."""
 MOST_STARTS = 500
@@ -24,10 +26,10 @@ MOST_STARTS = 500
 @dataclass
 class Outlook:
     durations: Durations = field(default_factory=Durations)
-    accuracy: Accuracy = field(default_factory=Accuracy)
+    record: TrackRecord = field(default_factory=TrackRecord)
     _began: dict[str, float] = field(default_factory=dict)
-    _promises: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Time and seconds of the first forecast of each that waits."""
+    _promises: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    """Times and seconds of those forecasts of each that waits which are held against what happens."""
     _rehearsal: Rehearsal | None = None
 
     def learn(self, order: Order, job: IngestJob) -> None:
@@ -38,9 +40,8 @@ class Outlook:
 
     def begin(self, uid: str, now: float) -> None:
         self._began.setdefault(uid, now)
-        promise = self._promises.pop(uid, None)
-        if promise is not None:
-            self.accuracy.note(promise[1], now - promise[0])
+        for at, seconds in self._promises.pop(uid, ()):
+            self.record.note(seconds, now - at)
 
     def end(self, order: Order, now: float, *, counts: bool) -> None:
         """`counts`: it has done its work, so that others are likely to take as long."""
@@ -52,18 +53,24 @@ class Outlook:
         """It waits no more, and not because it has begun."""
         self._promises.pop(uid, None)
 
+    def find_settling(self, order: Order, now: float) -> float | None:
+        """Seconds until its place stands, for one that has just been created."""
+        left = order.created_at + SETTLED_SECONDS - now
+        return left if left > 0 else None
+
     def foretell(
         self, share: FairShare, uid: str, runs: Mapping[str, RunStatus], now: float, cold_held: frozenset[str]
-    ) -> tuple[float, float] | None:
-        """Seconds until it begins, and how far off that may be."""
+    ) -> Forecast | None:
+        """Of when it begins; None while that is unknown."""
         order = share.find(uid)
-        if order is None or not self.durations.are_known:
+        if order is None or not self.durations.are_known or self.find_settling(order, now) is not None:
             return None
         seconds = self._find(share, order, runs, now, cold_held)
         if seconds is None:
             return None
-        self._promises.setdefault(uid, (now, seconds))
-        return seconds, self.accuracy.error(seconds)
+        if self.record.take(seconds, now):
+            self._promises.setdefault(uid, []).append((now, seconds))
+        return self.record.judge(seconds)
 
     def _find(
         self, share: FairShare, order: Order, runs: Mapping[str, RunStatus], now: float, cold_held: frozenset[str]
@@ -71,7 +78,9 @@ class Outlook:
         place = share.place(order.uid)
         for believed in (REHEARSE_SECONDS, REHEARSE_AGAIN_SECONDS):
             if self._rehearsal is None or now - self._rehearsal.at >= believed:
-                scene = Scene(now, self._rests(share, runs, now), self.durations.expect, cold_held)
+                durations = self.durations.heed((o, self._elapsed(o, now)) for o in share.running())
+                rests = {o.uid: self._rest(o, durations, runs.get(o.uid), now) for o in share.running()}
+                scene = Scene(now, rests, durations.expect, cold_held)
                 most = min(MOST_STARTS, STEPS // max(1, share.count_tenants()))
                 self._rehearsal = rehearse(share, scene, max(32, most))
             seconds = self._rehearsal.find(order.uid, order.tenant, place, now)
@@ -79,10 +88,10 @@ class Outlook:
                 return seconds
         return None
 
-    def _rests(self, share: FairShare, runs: Mapping[str, RunStatus], now: float) -> dict[str, float]:
-        return {order.uid: self._rest(order, runs.get(order.uid), now) for order in share.running()}
-
-    def _rest(self, order: Order, run: RunStatus | None, now: float) -> float:
+    def _rest(self, order: Order, durations: Durations, run: RunStatus | None, now: float) -> float:
         if run is not None and run.progress.eta_seconds is not None:
             return float(run.progress.eta_seconds)
-        return self.durations.expect_rest(order, now - self._began.get(order.uid, now))
+        return durations.expect_rest(order, self._elapsed(order, now))
+
+    def _elapsed(self, order: Order, now: float) -> float:
+        return now - self._began.get(order.uid, now)

@@ -79,8 +79,9 @@ class Slots:
             place=self.share.place(uid),
             hold=self.share.explain(uid, self.cold_held),
             share=self.share.share(order.tenant),
-            eta_seconds=told[0] if told is not None else None,
-            error_seconds=told[1] if told is not None else None,
+            eta_seconds=told.seconds if told is not None else None,
+            error_seconds=told.error if told is not None else None,
+            look_seconds=self.outlook.find_settling(order, self.now()),
         )
 
     def settle(self, uid: str) -> None:
