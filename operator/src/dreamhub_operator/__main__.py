@@ -41,6 +41,7 @@ from dreamhub_operator.stores import (
     RedisCache,
     S3Objects,
 )
+from dreamhub_operator.tenant_turns import TenantTurns
 from dreamhub_operator.watched import Watched
 
 EXIT_CONFIGURATION = 78
@@ -75,13 +76,14 @@ async def run(settings: Settings) -> None:
 
 async def open_context(settings: Settings, cluster: Cluster, metrics: Metrics, stack: AsyncExitStack) -> Context:
     pool, redis = await open_logins(settings, stack)
-    database = PostgresDatabase(pool)
+    turns = TenantTurns(pool)
+    database = PostgresDatabase(pool, turns)
     await database.ping()
     return Context(
         settings=settings,
         cluster=cluster,
         database=database,
-        quotas=PostgresQuotas(pool),
+        quotas=PostgresQuotas(pool, turns),
         vectors=PostgresVectors(pool),
         ledger=PostgresLedger(pool),
         cache=RedisCache(redis),

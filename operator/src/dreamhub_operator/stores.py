@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
@@ -27,16 +27,13 @@ from dreamhub.storage.model_budget import Calls, Place
 from dreamhub.storage.objects import ObjectStore
 from dreamhub.storage.redis_audit import Users
 from dreamhub_operator.desired.credentials import Credentials
-from dreamhub_operator.tenant_reads import TenantReads
+from dreamhub_operator.tenant_turns import TenantTurns
 
 
 @dataclass(frozen=True)
 class PostgresDatabase:
     pool: Pool
-    _reads: TenantReads = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_reads", TenantReads(self.pool))
+    turns: TenantTurns
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
@@ -94,22 +91,22 @@ class PostgresDatabase:
             await owners.release_tenant(conn, tenant, owner)
 
     async def count_documents(self, tenant: str) -> int:
-        async with self._reads.read(tenant) as conn:
+        async with self.turns.read(tenant) as conn:
             try:
                 return await tenants.count_documents(conn, tenant)
             except NotFoundError:
                 return 0
 
     async def resolve(self, tenant: str, document_ids: Collection[str]) -> Mapping[str, ResolvedDocument]:
-        async with self._reads.read(tenant) as conn:
+        async with self.turns.read(tenant) as conn:
             return await runs.resolve_documents(conn, tenant, document_ids)
 
     async def fetch_runs(self, tenant: str, uids: Collection[str]) -> Mapping[str, RunStatus]:
-        async with self._reads.read(tenant) as conn:
+        async with self.turns.read(tenant) as conn:
             return await runs.fetch_progress(conn, tenant, uids)
 
     async def fetch_ratios(self, tenant: str) -> Ratios:
-        async with self._reads.read(tenant) as conn:
+        async with self.turns.read(tenant) as conn:
             return await reservations.fetch_ratios(conn, tenant)
 
     async def ping(self) -> None:
@@ -135,6 +132,7 @@ def _build_verifier(tenant: str, password: str) -> str:
 @dataclass(frozen=True)
 class PostgresQuotas:
     pool: Pool
+    turns: TenantTurns
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
@@ -143,7 +141,7 @@ class PostgresQuotas:
                 yield conn
 
     async def set_limits(self, tenant: str, limits: Limits, *, suspended: bool) -> None:
-        async with self._connection() as conn:
+        async with self.turns.change(tenant) as conn:
             await quota.set_limits(conn, tenant, limits, suspended=suspended)
 
     async def fetch_usage(self, tenants: Collection[str]) -> Mapping[str, QuotaUsage]:
@@ -155,15 +153,15 @@ class PostgresQuotas:
             return await quota.fetch_admissions(conn, tenants)
 
     async def admit_jobs(self, tenant: str, jobs: Mapping[str, str]) -> frozenset[str]:
-        async with self._connection() as conn:
+        async with self.turns.change(tenant) as conn:
             return await quota.admit_jobs(conn, tenant, jobs)
 
     async def release_jobs(self, tenant: str, names: Collection[str]) -> None:
-        async with self._connection() as conn:
+        async with self.turns.change(tenant) as conn:
             await quota.release_jobs(conn, tenant, names)
 
     async def reserve_tokens(self, tenant: str, uid: str, tokens: int) -> Shortage | None:
-        async with self._connection() as conn:
+        async with self.turns.change(tenant) as conn:
             return await reservations.reserve_tokens(conn, tenant, uid, tokens)
 
 

@@ -12,13 +12,16 @@ from dreamhub.sql.pool import PoolOptions, open_pool
 from dreamhub.sql.reservations import fetch_ratios
 from dreamhub.sql.runs import fetch_progress, resolve_documents
 from dreamhub.sql.vectors import fetch_vector_indexes
-from dreamhub_operator.stores import PostgresDatabase
+from dreamhub_operator.stores import PostgresDatabase, PostgresQuotas
+from dreamhub_operator.tenant_turns import TenantTurns
 from tests.integration.conftest import Database, NewTenant, TenantLogin
 from tests.integration.sql.support import File, connected, ingest
 from tests.integration.sql.test_hostile_login import PATIENCE, held
 
 RUN = NewRun(uid="11111111-2222", job="handbook", build="1.0", holder="pod", documents_total=1)
 LONG = "x" * 1_000_000
+USE = "INSERT INTO token_uses (id, model, purpose, tokens) VALUES (gen_random_uuid(), 'm', 'ingest', 1)"
+"""Holds what the tenant has used until the transaction ends."""
 
 
 async def test_a_tenant_that_locks_its_indexes_is_passed_over(
@@ -38,12 +41,37 @@ async def test_a_tenant_that_locks_its_runs_takes_no_connection_from_others(
     """However many ask about it, and though nobody else's patience with locks is short."""
     thief, other = await new_tenant(), await new_tenant()
     pool = await open_pool(database.url("dreamhub_operator"), PoolOptions(maximum=2))
-    stores = PostgresDatabase(pool)
+    stores = PostgresDatabase(pool, TenantTurns(pool))
     async with held(thief.url, "LOCK TABLE ingest_runs, document_versions"), asyncio.timeout(PATIENCE):
         asked = [asyncio.create_task(stores.fetch_runs(thief.tenant, ["u"])) for _ in range(200)]
         assert await stores.fetch_runs(other.tenant, ["u"]) == {}
         assert not all(task.done() for task in asked)
         assert {type(answer) for answer in await asyncio.gather(*asked, return_exceptions=True)} == {UnavailableError}
+    await pool.close()
+
+
+async def test_a_tenant_that_locks_its_quota_takes_no_connection_from_others(
+    database: Database, new_tenant: NewTenant
+) -> None:
+    """Places and tokens of others are kept meanwhile, however many of its own IngestJobs want some."""
+    thief, other = await new_tenant(), await new_tenant()
+    pool = await open_pool(database.url("dreamhub_operator"), PoolOptions(maximum=2))
+    turns = TenantTurns(pool)
+    stores = PostgresQuotas(pool, turns)
+    async with held(thief.url, USE), asyncio.timeout(PATIENCE):
+        asked: list[asyncio.Future[object]] = [
+            asyncio.ensure_future(ask)
+            for n in range(100)
+            for ask in (
+                stores.reserve_tokens(thief.tenant, f"u{n}", 1),
+                stores.admit_jobs(thief.tenant, {f"j{n}": f"u{n}"}),
+            )
+        ]
+        assert await stores.admit_jobs(other.tenant, {"job": "uid"}) == {"job"}
+        assert await stores.reserve_tokens(other.tenant, "uid", 1) is None
+        assert not all(task.done() for task in asked)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {UnavailableError}
     await pool.close()
 
 
