@@ -16,7 +16,7 @@ from dreamhub.domain.job_token import check_keys
 from dreamhub.ids import new_id
 from dreamhub.sql.connections import Pool
 from dreamhub.sql.documents import NewUpload, register_upload
-from dreamhub.sql.ingest import NewRun, finish_run, mark_collected, start_run
+from dreamhub.sql.ingest import NewRun, RunAttempt, finish_run, mark_collected, start_run
 from dreamhub.sql.outbox import announce_object
 from dreamhub.sql.work_items import NewItem, enqueue
 from dreamhub.storage.objects import ObjectStore
@@ -144,7 +144,7 @@ async def test_who_shows_no_good_token_gets_nothing(door: Door, acme: Worker, be
 
 async def test_a_token_ends_with_its_run(door: Door, acme: Worker) -> None:
     async with connected(acme.login.url) as conn:
-        await mark_collected(conn, acme.run)
+        await mark_collected(conn, RunAttempt(acme.run, 1))
         await conn.execute("UPDATE ingest_runs SET finished_at = now() WHERE uid = $1", acme.run)
         await finish_run(conn, acme.run)
     status, _ = await door.ask(door.server.links(acme.name, acme.run), "links", get=[acme.item])

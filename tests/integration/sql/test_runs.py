@@ -10,7 +10,9 @@ from dreamhub.sql.ingest import (
     NewRun,
     RunAttempt,
     RunDocument,
+    count_open,
     fetch_finished_documents,
+    mark_collected,
     save_report,
     start_run,
     sum_up_run,
@@ -69,12 +71,14 @@ async def test_overtaken_attempt_writes_nothing(tenant_connection: Connection) -
         count_unchanged(conn, first, 1),
         enqueue(conn, first, [NewItem("ver_b", "doc_b")]),
         count_attempt(conn, first, "ver_a", ERROR),
+        mark_collected(conn, first),
     ):
         with pytest.raises(FencedError, match="overtaken") as caught:
             await write
         assert caught.value.code == "Overtaken"
     assert await fetch_finished_documents(conn, RUN.uid) == ()
     assert [item.version_id for item in await list_open_items(conn, RUN.uid)] == ["ver_a"]
+    assert not (await count_open(conn, RUN.uid)).collected
     await settle_item(conn, second, "ver_a", document)
 
 

@@ -144,7 +144,7 @@ async def test_passing_errors_are_counted_and_forgotten_with_success(tenant_conn
     assert [error.reason for error in progress.errors] == ["ObjectStoreUnavailable"]
     assert progress.documents.failed == 0
     await settle_item(tenant_connection, run, "a", done("a"))
-    await mark_collected(tenant_connection, RUN.uid)
+    await mark_collected(tenant_connection, run)
     ended = await finish_run(tenant_connection, RUN.uid)
     assert ended is not None
     assert (ended.state, ended.errors) == ("Succeeded", ())
@@ -158,7 +158,7 @@ async def test_a_run_ends_when_its_source_is_read_and_nothing_is_open(tenant_con
     await settle_item(conn, run, "b", failed("b"))
     assert await finish_run(conn, RUN.uid) is None, "more may come"
     await count_unchanged(conn, run, 2)
-    await mark_collected(conn, RUN.uid)
+    await mark_collected(conn, run)
     ended = await finish_run(conn, RUN.uid)
     assert ended is not None
     counts = ended.documents

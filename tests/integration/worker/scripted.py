@@ -1,5 +1,6 @@
 """A source that tells what a file says, registered as a plug-in is, and able to kill its own worker at a given step."""
 
+import asyncio
 import json
 import os
 import signal
@@ -39,9 +40,17 @@ class Script:
         (self.folder / "script.json").write_text(json.dumps(events))
         (self.folder / "fetched").write_text("")
         (self.folder / "began").write_text("")
+        (self.folder / "waiting").write_text("")
 
     def die_at(self, step: str, when: str) -> None:
         (self.folder / "death.json").write_text(json.dumps([step, when]))
+
+    def waiting(self) -> int:
+        """How many readings have come to a `wait` so far."""
+        return len((self.folder / "waiting").read_text().split())
+
+    def go_on(self) -> None:
+        (self.folder / "go").touch()
 
     def fetched(self) -> list[str]:
         return (self.folder / "fetched").read_text().split()
@@ -91,7 +100,16 @@ class ScriptedSource:
         for number, event in enumerate(json.loads((self._folder / "script.json").read_text())):
             if number < passed and not event.get("always"):
                 continue
-            yield self._event(number, event)
+            if event["is"] == "wait":
+                await self._wait()
+            else:
+                yield self._event(number, event)
+
+    async def _wait(self) -> None:
+        with (self._folder / "waiting").open("a") as file:
+            file.write("x\n")
+        while not (self._folder / "go").exists():
+            await asyncio.sleep(0.01)
 
     def _event(self, number: int, event: Mapping[str, Any]) -> Event:
         match event["is"]:
@@ -122,6 +140,8 @@ class ScriptedSource:
             file.write(f"{event['key']}\n")
         if event.get("fetch") is not None:
             raise _FAILURES[event["fetch"]]
+        if event.get("slow"):
+            await self._wait()
         data: bytes = event["text"].encode()
         if not event.get("file"):
             return data

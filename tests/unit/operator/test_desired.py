@@ -32,6 +32,7 @@ from dreamhub_operator.desired.ownership import owner_selector
 from dreamhub_operator.desired.quota import build_limits, build_quota
 from dreamhub_operator.reconcile.job_order import inline_version
 from dreamhub_operator.settings import Dns, EgressRule
+from dreamhub_worker.last_words import VARIABLE
 from tests.unit.operator.builders import ingest_job, tenant
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -93,6 +94,12 @@ def test_a_job_has_no_more_workers_than_documents(source: dict[str, Any], asked:
     spec = job(source=source, parallelism=asked)["spec"]
     assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", workers, workers)
     assert (spec["backoffLimitPerIndex"], spec["successPolicy"]) == (3, {"rules": [{"succeededCount": 1}]})
+
+
+def test_a_worker_says_why_it_ended_where_the_pods_status_tells_it() -> None:
+    (container,) = job()["spec"]["template"]["spec"]["containers"]
+    told = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert container["terminationMessagePath"] == told[VARIABLE] == "/dev/termination-log"
 
 
 def test_a_job_does_not_run_for_ever() -> None:

@@ -11,6 +11,7 @@ import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
@@ -22,7 +23,7 @@ from dreamhub.domain.job_input import InputSource, JobInput
 from dreamhub.domain.media_types import HEAD_BYTES, claimed_type, sniff
 from dreamhub.domain.office_files import TAIL_BYTES
 from dreamhub.domain.progress import DocumentError
-from dreamhub.errors import BugError, InvalidInputError, NotFoundError, TooLargeError, UserError
+from dreamhub.errors import BugError, NotFoundError, TooLargeError, UserError
 from dreamhub.ids import new_id
 from dreamhub.sql import sources as sql
 from dreamhub.sql.connections import Connection
@@ -33,6 +34,7 @@ from dreamhub_worker.context import Toolbox
 from dreamhub_worker.failures import document_error
 from dreamhub_worker.fetch_guard import AllowedNetwork
 from dreamhub_worker.links import Links
+from dreamhub_worker.sources.credentials import read_secret
 from dreamhub_worker.sources.registry import find_factory
 from dreamhub_worker.sources.source import (
     Begin,
@@ -117,21 +119,6 @@ async def collect(tools: Toolbox, job: JobInput, intake: Intake) -> Collected:
     return told
 
 
-def read_secret(folder: Path) -> dict[str, str]:
-    """The entries of a mounted Secret. Raises InvalidInputError for one that is no text."""
-    try:
-        return {
-            path.name: path.read_text(encoding="utf-8").strip()
-            for path in sorted(folder.iterdir())
-            if path.is_file() and not path.name.startswith(".")
-        }
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(
-            f"the source's Secret cannot be read ({type(error).__name__}); its entries must be text",
-            code="SecretMissing",
-        ) from error
-
-
 @dataclass
 class _Collector:
     tools: Toolbox
@@ -180,7 +167,7 @@ class _Collector:
                 self.collected.skipped[event.reason] += 1
             case Checkpoint():
                 await self._settle()
-                async with self.tools.connection() as conn:
+                async with self._held() as conn:
                     await sql.store_checkpoint(conn, self.tools.keys, self.key, event.state)
             case Begin():
                 await self._settle()
@@ -219,8 +206,15 @@ class _Collector:
     async def _mark_seen(self) -> None:
         seen, self._seen = self._seen, []
         if seen:
-            async with self.tools.connection() as conn:
+            async with self._held() as conn:
                 await sql.see_items(conn, self.key, seen, self.round)
+
+    @asynccontextmanager
+    async def _held(self) -> AsyncIterator[Connection]:
+        """A transaction before whose end no later attempt of this worker begins. Raises FencedError `Overtaken`."""
+        async with self.tools.connection() as conn, conn.transaction():
+            await self.intake.hold(conn)
+            yield conn
 
     def _item(self, key: str) -> bytes:
         return self.key.item(self.tools.keys, key)
@@ -296,7 +290,7 @@ class _Collector:
 
     async def _register(self, item: bytes, found: Found, new: NewUpload) -> None:
         keys = self.tools.keys
-        async with self.tools.connection() as conn, conn.transaction():
+        async with self._held() as conn:
             outcome = await register_upload(conn, keys, new)
             seen = sql.SeenItem(item, found.revision, outcome.document_id, self.round)
             await sql.store_item(conn, keys, self.key, seen)
@@ -352,8 +346,7 @@ class _Collector:
             await self._delete(item, known.document_id)
 
     async def _delete(self, item: bytes, document_id: str) -> None:
-        async with self.tools.connection() as conn, conn.transaction():
-            await self.intake.hold(conn)
+        async with self._held() as conn:
             try:
                 await delete_document(conn, document_id)
             except NotFoundError:
@@ -372,14 +365,14 @@ class _Collector:
             for item, document in untold:
                 await self._delete(item, document)
             after = untold[-1][0]
-        async with self.tools.connection() as conn, conn.transaction():
+        async with self._held() as conn:
             await sql.store_checkpoint(conn, self.tools.keys, self.key, state)
             await sql.end_round(conn, self.key, self.round)
         self.round += 1
 
     async def _end_round(self) -> None:
         """What was told up to now does not count for the next Complete."""
-        async with self.tools.connection() as conn:
+        async with self._held() as conn:
             await sql.end_round(conn, self.key, self.round)
         self.round += 1
 

@@ -77,8 +77,10 @@ def as_ours(error: BaseException) -> DreamHubError:
     if isinstance(error, DreamHubError):
         return error
     frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    log.error("bug", kind=type(error).__name__, frames=frames[-12:])
-    return BugError(f"the worker failed on this document ({type(error).__name__}); report it with the worker's log")
+    kind = type(error).__name__
+    log.error("bug", kind=kind, frames=frames[-12:])
+    place = f" at {frames[-1].rpartition('/')[2]}" if frames else ""
+    return BugError(f"the worker failed on this document ({kind}{place}); report it with the worker's log")
 
 
 def document_error(document_id: str, error: DreamHubError) -> DocumentError:

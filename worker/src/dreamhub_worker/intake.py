@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from dreamhub.domain.progress import DocumentError
 from dreamhub.sql.connections import Connection
-from dreamhub.sql.ingest import RunAttempt, RunDocument
-from dreamhub.sql.work_items import NewItem, count_unchanged, enqueue, hold_run, settle_item
+from dreamhub.sql.ingest import RunAttempt, RunDocument, hold_run
+from dreamhub.sql.work_items import NewItem, count_unchanged, enqueue, settle_item
 from dreamhub_worker.work_queue import WorkQueue
 
 

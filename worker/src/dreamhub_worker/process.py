@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from dreamhub.domain.job_input import JobInput
+from dreamhub.domain.progress import Progress
 from dreamhub.domain.terms import TermIndex
 from dreamhub.errors import DreamHubError, NotFoundError, UnavailableError
 from dreamhub.llm.embedding import Embedder
@@ -28,9 +29,10 @@ from dreamhub.sql.work_items import NewItem, enqueue
 from dreamhub.telemetry.logs import configure_logging
 from dreamhub_worker.context import Stop, Toolbox
 from dreamhub_worker.extractor import Extractor
-from dreamhub_worker.failures import EXIT_DONE, EXIT_PERMANENT, HOPELESS, as_ours, exit_code
+from dreamhub_worker.failures import EXIT_DONE, EXIT_PERMANENT, HOPELESS, as_ours
 from dreamhub_worker.gate import Gate
 from dreamhub_worker.job import Ingestion, Sign
+from dreamhub_worker.last_words import VARIABLE, tell_end
 from dreamhub_worker.meter import Meter
 from dreamhub_worker.patience import Patience
 from dreamhub_worker.preparation import Preparation
@@ -56,17 +58,14 @@ log = structlog.get_logger()
 def main(preparation: Preparation, started: float) -> None:
     """`started`: the monotonic time before the first import, so that the log tells when the worker was ready."""
     configure_logging("worker", os.environ.get("DREAMHUB_LOG_LEVEL", "INFO"))
-    sys.exit(asyncio.run(work(preparation, started)))
+    place = os.environ.get(VARIABLE)
+    sys.exit(asyncio.run(work(preparation, started, Path(place) if place else None)))
 
 
-async def work(preparation: Preparation, started: float) -> int:
-    """Run the mounted job to an exit code: the edge where every error becomes one."""
+async def work(preparation: Preparation, started: float, last_words: Path | None = None) -> int:
+    """Run the mounted job to an exit code: the edge where every error becomes one, and is told."""
     [outcome] = await asyncio.gather(_work(preparation, started), return_exceptions=True)
-    if isinstance(outcome, int):
-        return outcome
-    error = as_ours(outcome)
-    log.error("run_ended", code=error.code, message=error.message)
-    return exit_code(error)
+    return outcome if isinstance(outcome, int) else tell_end(as_ours(outcome), last_words)
 
 
 async def _work(preparation: Preparation, started: float) -> int:
@@ -93,11 +92,11 @@ async def open_toolbox(settings: WorkerSettings, opening: Future[Embedder], stop
     """Database, model and extraction process, opened side by side: each waits for something else."""
     async with contextlib.AsyncExitStack() as stack:
         pool = await _open_pool(settings, stop)
-        stack.push_async_callback(pool.close)
+        stack.push_async_callback(_close, pool.close)
         originals = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=settings.work_dir)))
         extractor = await stack.enter_async_context(Extractor(folder=originals))
         embedder = await asyncio.wrap_future(opening)
-        stack.push_async_callback(embedder.close)
+        stack.push_async_callback(_close, embedder.close)
         stack.callback(asyncio.ensure_future(_hurry(embedder, stop)).cancel)
         yield Toolbox(
             pool=pool,
@@ -110,6 +109,14 @@ async def open_toolbox(settings: WorkerSettings, opening: Future[Embedder], stop
             size_limit=settings.size_limit,
             scanner=settings.scanner,
         )
+
+
+async def _close(close: Callable[[], Awaitable[object]]) -> None:
+    """What a server that is away does not let be closed ends with the process: it makes no failure of a run."""
+    try:
+        await close()
+    except Exception as error:  # noqa: BLE001 - whatever a client library raises as it takes leave
+        log.warning("not_closed", kind=type(error).__name__)
 
 
 async def _open_pool(settings: WorkerSettings, stop: Stop) -> Pool:
@@ -138,7 +145,7 @@ async def _run(settings: WorkerSettings, tools: Toolbox) -> int:
     meter = Meter(clock=time.monotonic, earlier=start.report)
     async with contextlib.AsyncExitStack() as stack:
         reporter = Reporter(tools.pool, settings.redis_url, job.tenant, start.run, meter)
-        stack.push_async_callback(reporter.close)
+        stack.push_async_callback(_close, reporter.close)
         queue = _open_queue(settings, tools, start.run, stack)
         run = Run(
             ingestion=Ingestion(job, settings.holder, start.run, tools, meter, _open_links(job)),
@@ -166,7 +173,7 @@ def _open_queue(
         return ledger
     connect: Callable[[SecretSource], Redis] = resolve_name("dreamhub.storage.redis_login:open_redis")
     redis = connect(settings.redis_url)
-    stack.push_async_callback(redis.aclose)
+    stack.push_async_callback(_close, redis.aclose)
     stream: type[WorkStream] = resolve_name("dreamhub.storage.work_stream:WorkStream")
     return SharedQueue(stream(redis, job.tenant, job.uid), ledger, run, job.parallelism)
 
@@ -200,7 +207,7 @@ async def _begin(settings: WorkerSettings, tools: Toolbox) -> RunStart:
                 if not start.finished:
                     await enqueue(conn, start.run, items)
                     if job.source is None:
-                        await mark_collected(conn, job.uid)
+                        await mark_collected(conn, start.run)
                 return start
         except UnavailableError as error:
             await patience.wait(error)
@@ -209,13 +216,15 @@ async def _begin(settings: WorkerSettings, tools: Toolbox) -> RunStart:
 async def _execute(run: Run, reporter: Reporter) -> int:
     """Work while reporting, then tell the last word."""
     code = EXIT_DONE
-    try:
-        progress = await alongside(run.execute(), reporter.keep_reporting())
-    except DreamHubError as error:
+    [outcome] = await asyncio.gather(alongside(run.execute(), reporter.keep_reporting()), return_exceptions=True)
+    if isinstance(outcome, Progress):
+        progress = outcome
+    else:
+        error = as_ours(outcome)
         if error.code not in HOPELESS or run.ended is None:
             with contextlib.suppress(DreamHubError):  # the error that ended this worker matters more
                 await reporter.save_last()
-            raise
+            raise error
         code, progress = EXIT_PERMANENT, run.ended
     await reporter.announce(progress)
     log.info("run_finished", state=progress.state, chunks=progress.chunks, rate=progress.chunks_per_second)

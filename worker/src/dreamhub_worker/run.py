@@ -228,11 +228,16 @@ class Run:
             self.patience.reset()
 
     async def _give_up(self, error: DreamHubError) -> None:
-        """Whatever is left would end the same way."""
+        """Whatever is left would end the same way. Somebody else may have ended the run for it already."""
+        run = self.ingestion.run
         async with self.tools.connection() as conn:
-            await mark_collected(conn, self.uid)
-            await give_up_items(conn, self.ingestion.run, document_error("", error))
-            self.ended = await finish_run(conn, self.uid)
+            self.ended = await finish_run(conn, run.uid)
+            if self.ended is not None:
+                return
+            async with conn.transaction():
+                await mark_collected(conn, run)
+                await give_up_items(conn, run, document_error("", error))
+            self.ended = await finish_run(conn, run.uid)
 
     async def _keep_beating(self) -> None:
         while True:
@@ -274,11 +279,10 @@ class Run:
 
     async def _end_collection(self, failure: DreamHubError | None) -> None:
         async with self.tools.connection() as conn, conn.transaction():
-            await self.intake.hold(conn)
             if failure is not None:
                 nothing = NewItem(new_id("ver"), new_id("doc"))
                 await self.intake.refuse(conn, nothing, document_error(nothing.document_id, failure))
-            await mark_collected(conn, self.uid)
+            await mark_collected(conn, self.ingestion.run)
         if self.gate is not None:
             await self.gate.appraise()
         await self.intake.publish()

@@ -23,8 +23,13 @@ _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
-    asyncpg.DeadlockDetectedError,
+    asyncpg.PostgresSystemError,
+    asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # this process stood still for a minute
+    asyncpg.TransactionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,  # a server that is a standby now
+    asyncpg.InvalidCachedStatementError,  # a migration came between
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what asyncpg says when a connection was ended between two statements
 )

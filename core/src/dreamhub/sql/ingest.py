@@ -50,6 +50,7 @@ __all__ = [
     "fail_version",
     "fetch_finished_documents",
     "finish_run",
+    "hold_run",
     "mark_collected",
     "overtaken",
     "read_run_document",
@@ -133,9 +134,22 @@ async def start_run(conn: Connection, new: NewRun) -> RunStart:
     )
 
 
-async def mark_collected(conn: Connection, uid: str) -> None:
-    """No item comes to the run any more: it ends when none is open."""
-    await conn.execute(_SQL["mark_collected"], uid)
+async def hold_run(conn: Connection, run: RunAttempt) -> int:
+    """Let no later attempt of this worker begin until the caller's transaction is over; returns the run's total.
+
+    Raises FencedError `Overtaken` when one has begun, or the run has ended.
+    """
+    total: int | None = await conn.fetchval(_SQL["lock_run"], run.uid)
+    if total is None or not await conn.fetchval(_SQL["is_current"], run.uid, run.worker, run.attempt):
+        raise overtaken(run)
+    return total
+
+
+async def mark_collected(conn: Connection, run: RunAttempt) -> None:
+    """No item comes to the run any more: it ends when none is open. Raises FencedError `Overtaken`."""
+    async with conn.transaction():
+        await hold_run(conn, run)
+        await conn.execute(_SQL["mark_collected"], run.uid)
 
 
 async def count_open(conn: Connection, uid: str) -> OpenWork:

@@ -13,7 +13,7 @@ from dreamhub.domain.progress import DocumentError
 from dreamhub.domain.run_totals import ITEM_WEIGHT, WorkerReport
 from dreamhub.errors import FencedError
 from dreamhub.sql.connections import Connection, Record
-from dreamhub.sql.ingest import RunAttempt, RunDocument, overtaken
+from dreamhub.sql.ingest import RunAttempt, RunDocument, hold_run, overtaken
 from dreamhub.sql.queries import load_queries
 
 _SQL = load_queries("work_items")
@@ -44,17 +44,6 @@ class OpenItem:
     version_id: str
     document_id: str
     position: int
-
-
-async def hold_run(conn: Connection, run: RunAttempt) -> int:
-    """Let no later attempt of this worker begin until the caller's transaction is over; returns the run's total.
-
-    Raises FencedError `Overtaken` when one has begun, or the run has ended.
-    """
-    total: int | None = await conn.fetchval(_RUNS["lock_run"], run.uid)
-    if total is None or not await conn.fetchval(_RUNS["is_current"], run.uid, run.worker, run.attempt):
-        raise overtaken(run)
-    return total
 
 
 async def enqueue(conn: Connection, run: RunAttempt, items: Sequence[NewItem]) -> int:

@@ -35,6 +35,8 @@ _CHANGEABLE = frozenset({"priority", "approved", "cancel", "suspend", "ttl_secon
 """Fields of an IngestJob's spec that may change after its creation."""
 EXIT_PERMANENT = 42
 EXIT_TRANSIENT = 75
+TERMINATION_LOG = "/dev/termination-log"
+"""Where the worker says why it ended: the kubelet makes the file and tells its content in the pod's status."""
 GRACE_SECONDS = 30
 
 
@@ -190,6 +192,7 @@ def _container(job: IngestJob, worker: WorkerTemplate) -> Manifest:
             {"name": "DREAMHUB_JOB_DIR", "value": JOB_DIRECTORY},
             {"name": "DREAMHUB_CREDENTIALS_DIR", "value": CREDENTIALS_DIRECTORY},
             {"name": "DREAMHUB_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": "DREAMHUB_TERMINATION_LOG", "value": TERMINATION_LOG},
             {"name": "DREAMHUB_LOG_LEVEL", "value": worker.log_level},
             {"name": "DREAMHUB_UPLOAD_LIMIT_BYTES", "value": str(worker.size_limit)},
             *_scanner_environment(worker.scanner),
@@ -200,6 +203,7 @@ def _container(job: IngestJob, worker: WorkerTemplate) -> Manifest:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
+        "terminationMessagePath": TERMINATION_LOG,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "job", "mountPath": JOB_DIRECTORY, "readOnly": True},

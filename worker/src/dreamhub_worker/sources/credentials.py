@@ -3,10 +3,26 @@
 import base64
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 
 from dreamhub.errors import InvalidInputError
 
 CA_ENTRY = "ca.crt"
+
+
+def read_secret(folder: Path) -> dict[str, str]:
+    """The entries of a mounted Secret. Raises InvalidInputError for one that is no text."""
+    try:
+        return {
+            path.name: path.read_text(encoding="utf-8").strip()
+            for path in sorted(folder.iterdir())
+            if path.is_file() and not path.name.startswith(".")
+        }
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(
+            f"the source's Secret cannot be read ({type(error).__name__}); its entries must be text",
+            code="SecretMissing",
+        ) from error
 
 
 def build_authorization(secret: Mapping[str, str]) -> str | None:
