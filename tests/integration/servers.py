@@ -1,7 +1,7 @@
 """Real PostgreSQL, Redis and S3 for integration tests: on free ports, in temporary folders, gone with the session.
 
-Wheels carry PostgreSQL with pgvector and SeaweedFS; `redis-server` is the distribution's (`apt install redis-server`). So
-is `valkey-server`, which takes its place where DREAMHUB_TEST_REDIS names it.
+Wheels carry PostgreSQL with pgvector and SeaweedFS; `redis-server` is the distribution's (`apt install redis-server`);
+so is `valkey-server`, which takes its place where DREAMHUB_TEST_REDIS names it.
 """
 
 import contextlib
