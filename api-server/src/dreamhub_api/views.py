@@ -109,6 +109,7 @@ def job_view(job: IngestJobResource) -> IngestJob:
         estimate=_view(JobEstimate, status.estimate),
         approval=_approval(job),
         queue=_view(JobQueue, status.queue),
+        resumes_at=status.resume_time,
         cost=status.usage.cost if status.usage else None,
         currency=status.usage.currency if status.usage else None,
         progress=_status_progress(status),

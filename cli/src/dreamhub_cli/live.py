@@ -86,7 +86,7 @@ def stage_of(update: JobUpdate) -> str:
 
 def job_line(update: JobUpdate) -> str:
     told = update.progress
-    if update.phase == "AwaitingApproval" and update.message:
+    if update.message and (update.phase == "AwaitingApproval" or update.reason == "QuotaExhausted"):
         return f"{update.name}: {stage_of(update)}: {printable(update.message)}"
     line = (
         f"{update.name}: {stage_of(update)}, {told.percent} %, {told.documents.done}/{told.documents.total} documents"

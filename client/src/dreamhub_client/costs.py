@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import AwareDatetime
+
 from dreamhub_client.wire import Wire
 
 Priority = Literal["Urgent", "Normal", "Cold"]
@@ -20,6 +22,8 @@ class JobEstimate(Wire):
     currency: str | None = None
     basis: Literal["OwnDocuments", "Typical"] = "Typical"
     """OwnDocuments: from what the tenant's documents of these types have taken. Typical: from documents in general."""
+    time: AwareDatetime | None = None
+    """When the documents were looked at: an approved job ingests the versions of that moment."""
 
 
 class JobQueue(Wire):

@@ -241,6 +241,8 @@ class IngestJob(Wire):
     message: str | None = None
     estimate: JobEstimate | None = None
     """None while it is not known: before the first look, or until a source has been read."""
+    resumes_at: AwareDatetime | None = None
+    """When it goes on by itself, while it pauses because a limit of the plan is used up."""
     approval: JobApproval | None = None
     """None as long as the estimate."""
     queue: JobQueue | None = None

@@ -106,6 +106,11 @@ class QuotaExceededError(LimitExceededError):
         super().__init__(message)
         self.figures = figures
 
+    @property
+    def passes(self) -> bool:
+        """Whether the same request fits once usage starts again at nothing."""
+        return self.figures.resets_at is not None and self.figures.requested <= self.figures.limit
+
     def seconds_to_wait(self, now: datetime) -> int | None:
         """Until asking again may succeed, at least one second; None when waiting alone does not help."""
         if not self.waiting_helps:

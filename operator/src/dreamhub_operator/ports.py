@@ -4,6 +4,7 @@ All methods raise TransientError when their server does not answer.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from dreamhub.domain.call_budget import Rates
@@ -62,8 +63,10 @@ class Database(Protocol):
     async def count_documents(self, tenant: str) -> int:
         """How many documents the tenant has; 0 when it has no schema."""
 
-    async def resolve(self, tenant: str, document_ids: Collection[str]) -> Mapping[str, ResolvedDocument]:
-        """The latest version of each document that exists."""
+    async def resolve(
+        self, tenant: str, document_ids: Collection[str], as_of: datetime | None = None
+    ) -> Mapping[str, ResolvedDocument]:
+        """The latest version of each document that exists, or that was the latest at that moment."""
 
     async def fetch_runs(self, tenant: str, uids: Collection[str]) -> Mapping[str, RunStatus]:
         """The runs that have begun, among these."""

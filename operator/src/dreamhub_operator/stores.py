@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from redis.asyncio import Redis
 
@@ -97,9 +98,11 @@ class PostgresDatabase:
             except NotFoundError:
                 return 0
 
-    async def resolve(self, tenant: str, document_ids: Collection[str]) -> Mapping[str, ResolvedDocument]:
+    async def resolve(
+        self, tenant: str, document_ids: Collection[str], as_of: datetime | None = None
+    ) -> Mapping[str, ResolvedDocument]:
         async with self.turns.read(tenant) as conn:
-            return await runs.resolve_documents(conn, tenant, document_ids)
+            return await runs.resolve_documents(conn, tenant, document_ids, as_of)
 
     async def fetch_runs(self, tenant: str, uids: Collection[str]) -> Mapping[str, RunStatus]:
         async with self.turns.read(tenant) as conn:

@@ -3,16 +3,19 @@
 `paul` owns the tenant and orders work; `ada` may approve it. Neither may do the other's.
 """
 
+import base64
+import json
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from dreamhub.crd.ingest_job import IngestReason
+from dreamhub.sql.quota import TokenUse, use_tokens
 from tests.integration.operator.control_plane import Api
 from tests.integration.operator.deployment import TENANTS, OperatorProcess, condition, eventually, ready_tenant
 from tests.integration.operator.kubelet import Kubelet, container, embedding, jobs_path, succeeded
-from tests.integration.operator.test_ingest_job import path_of, upload, wait_for, wait_for_job
+from tests.integration.operator.test_ingest_job import path_of, register, upload, wait_for, wait_for_job
 
 TENANT = "thrifty"
 BY = "dreamhub.dev/approved-by"
@@ -77,6 +80,22 @@ async def test_a_job_above_the_threshold_waits_until_an_approver_says_yes(api: A
     status, answer = await api.call("PATCH", path, {"spec": {"approved": False}}, MERGE)
     assert status == 422
     assert "spec.approved cannot be taken back" in answer["message"]
+
+
+async def test_what_is_replaced_after_the_estimate_is_not_what_was_approved(api: Api, tenant: str) -> None:
+    """The person who approves has seen the estimate; bigger versions come between that and the start."""
+    seen = await register(api, tenant, "swapped.md", size=4_000)
+    kubelet = await order(api, "swapped", source={"documents": {"ids": [seen.document_id]}})
+    waiting = await wait_for(api, "swapped", IngestReason.APPROVAL_REQUIRED, tenant)
+    swapped = await register(api, tenant, "swapped.md", size=4_000_000)
+    assert swapped.document_id == seen.document_id
+    await api.acting_as("ada").merge(path_of("swapped", tenant), approval("ada"))
+    await wait_for_job(api, kubelet)
+    secret = await api.ok("GET", f"/api/v1/namespaces/dh-{tenant}/secrets/{kubelet.job}-input")
+    ordered = json.loads(base64.b64decode(secret["data"]["job.json"]))["documents"]
+    assert [each["versionId"] for each in ordered] == [seen.version_id]
+    begun = await wait_for(api, "swapped", IngestReason.WAITING_FOR_POD, tenant)
+    assert begun["status"]["estimate"] == waiting["status"]["estimate"]
 
 
 async def test_an_author_cannot_order_what_is_approved_already(api: Api, tenant: str) -> None:
@@ -167,3 +186,34 @@ async def test_a_job_larger_than_the_plan_says_so(api: Api, operator: OperatorPr
     body = await wait_for(api, "large", IngestReason.LARGER_THAN_PLAN, "tiny")
     assert "spec.plan.tokensPerMonth" in body["status"]["message"]
     assert condition(body, "Stalled")["status"] == "True"
+
+
+async def test_a_run_without_tokens_pauses_and_goes_on_when_the_limit_is_raised(
+    api: Api, operator: OperatorProcess
+) -> None:
+    await ready_tenant(api, "spent", plan={"tokensPerDay": 1_000})
+    kubelet = await order(api, "archive", "spent", source={"inline": {"name": "a.md", "text": "# A"}})
+    await wait_for_job(api, kubelet)
+    await kubelet.set_job(active=1)
+    await kubelet.add_pod("archive-1", phase="Running", containerStatuses=container(running={}))
+    conn = await kubelet.connect()
+    use = TokenUse("builtin/wordllama-256", "ingest", 500, kubelet.uid)
+    await use_tokens(conn, use)
+    await conn.close()
+    await kubelet.work(embedding().model_copy(update={"short_of_tokens": 501}))
+
+    body = await wait_for(api, "archive", IngestReason.QUOTA_EXHAUSTED, "spent")
+    assert body["status"]["phase"] == "Queued"
+    assert body["status"]["resumeTime"].endswith("T00:00:00Z")
+    assert body["status"]["progress"]["documents"].get("failed", 0) == 0
+
+    async def stands(*, suspended: bool) -> bool:
+        job = await api.ok("GET", jobs_path("spent", kubelet.job))
+        return bool(job["spec"]["suspend"]) == suspended
+
+    await eventually(lambda: stands(suspended=True), "its workers are stopped")
+    await api.merge(f"{TENANTS}/spent", {"spec": {"plan": {"tokensPerDay": 1_001}}})
+    await eventually(lambda: stands(suspended=False), "its workers start again")
+    await kubelet.work(embedding(20))
+    body = await wait_for(api, "archive", IngestReason.EMBEDDING, "spent")
+    assert body["status"].get("resumeTime") is None

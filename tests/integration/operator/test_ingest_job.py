@@ -13,7 +13,7 @@ from dreamhub.crd.ingest_job import IngestReason
 from dreamhub.domain.job_input import JobInput
 from dreamhub.domain.keys import DataKeys
 from dreamhub.ids import new_id
-from dreamhub.sql.documents import NewUpload, register_upload
+from dreamhub.sql.documents import NewUpload, UploadOutcome, register_upload
 from dreamhub_operator.desired.credentials import read_entry
 from tests.integration.operator.control_plane import Api
 from tests.integration.operator.deployment import OperatorProcess, condition, eventually, ready_tenant
@@ -62,13 +62,18 @@ async def wait_for_job(api: Api, kubelet: Kubelet) -> dict[str, Any]:
 
 
 async def upload(api: Api, tenant: str) -> str:
+    return (await register(api, tenant, f"{new_id('doc')}.md")).document_id
+
+
+async def register(api: Api, tenant: str, name: str, size: int = 3) -> UploadOutcome:
+    """Another size is another version."""
     secret = await api.ok("GET", f"/api/v1/namespaces/dh-{tenant}/secrets/dreamhub-credentials")
     keys = DataKeys.parse(read_entry(secret, "keys.json") or "")
     conn = await asyncpg.connect(read_entry(secret, "database-url"))
-    new = NewUpload(new_id("doc"), new_id("ver"), f"{new_id('doc')}.md", "text/markdown", 3, b"x" * 32)
+    new = NewUpload(new_id("doc"), new_id("ver"), name, "text/markdown", size, f"{size:032}".encode())
     outcome = await register_upload(conn, keys, new)
     await conn.close()
-    return outcome.document_id
+    return outcome
 
 
 async def test_a_job_from_order_to_end(api: Api, tenant: str) -> None:

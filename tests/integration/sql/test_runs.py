@@ -116,6 +116,20 @@ async def test_operator_resolves_documents(
     assert await resolve_documents(operator_connection, tenant.tenant, []) == {}
 
 
+async def test_operator_resolves_documents_as_they_were(
+    tenant: TenantLogin, tenant_connection: Connection, operator_connection: Connection
+) -> None:
+    """To the microsecond: what is uploaded right after a look was not seen by it."""
+    first = await register_upload(tenant_connection, tenant.keys, File("a.md", ("x",)).upload())
+    wanted = [first.document_id]
+    seen = (await resolve_documents(operator_connection, tenant.tenant, wanted))[first.document_id]
+    newer = await register_upload(tenant_connection, tenant.keys, File("a.md", ("x", "y")).upload())
+    then = await resolve_documents(operator_connection, tenant.tenant, wanted, seen.read_at)
+    assert then[first.document_id].version_id == first.version_id
+    now = await resolve_documents(operator_connection, tenant.tenant, wanted)
+    assert now[first.document_id].version_id == newer.version_id
+
+
 async def test_a_version_without_a_proper_id_is_absent(
     tenant: TenantLogin, tenant_connection: Connection, operator_connection: Connection
 ) -> None:

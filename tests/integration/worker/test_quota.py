@@ -1,4 +1,6 @@
-"""What a worker does when the plan has no room: the document fails alone, with its reason, and leaves nothing."""
+"""What a worker does when the plan has no room: it waits for tokens; what never fits fails alone and leaves nothing."""
+
+import asyncio
 
 import pytest
 
@@ -8,7 +10,7 @@ from dreamhub.sql.documents import fetch_document
 from dreamhub.sql.quota import Limits, QuotaUsage, fetch_own_usage, set_limits
 from dreamhub_worker.document import BATCH_CHUNKS
 from tests.integration.llm.provider_server import DIMENSIONS, run_provider
-from tests.integration.worker.support import Rig
+from tests.integration.worker.support import Rig, eventually
 
 NOTE = b"The gate code is 4711."
 
@@ -52,6 +54,35 @@ async def test_tokens_that_do_not_suffice(rig: Rig, operator_connection: Connect
     assert ("GET" in {method for method, _ in rig.objects.requests}) == (limits.tokens_per_day == 1)
     usage = await usage_of(rig)
     assert (usage.tokens_today, usage.chunks) == (0, 0)
+
+
+async def test_a_run_pauses_without_tokens_and_goes_on_when_the_limit_is_raised(
+    rig: Rig, operator_connection: Connection
+) -> None:
+    """In the second batch of a document: what is stored stays, and the pause counts as no try."""
+    large, small = await rig.upload("large.md", pages(BATCH_CHUNKS + 50)), await rig.upload("small.md", NOTE)
+    await rig.ingest(await rig.upload("first.md", NOTE))
+    spent = (await usage_of(rig)).tokens_today
+    one_batch = spent + 300 * BATCH_CHUNKS
+    await set_limits(operator_connection, rig.tenant.tenant, Limits(tokens_per_day=one_batch), suspended=False)
+    mount = rig.mount(large, small)
+    worker = asyncio.create_task(rig.run(mount))
+
+    async def paused() -> bool:
+        return bool(await rig.count("SELECT count(*) FROM ingest_runs WHERE (progress ->> 'shortOfTokens')::int > 0"))
+
+    await eventually(paused, "the run says what it lacks")
+    waiting = await rig.progress(mount)
+    assert (waiting.documents.done, waiting.documents.failed, waiting.eta_seconds) == (0, 0, None)
+    assert await rig.count("SELECT count(*) FROM chunks") == 1 + BATCH_CHUNKS
+    await set_limits(operator_connection, rig.tenant.tenant, Limits(), suspended=False)
+    assert await worker == 0
+    progress = await rig.progress(mount)
+    assert (progress.state, progress.documents.done, progress.short_of_tokens) == ("Succeeded", 2, 0)
+    assert await rig.count("SELECT max(attempts + greatest(deliveries - 1, 0)) FROM work_items") == 0
+    assert (
+        await rig.count("SELECT sum(tokens)::bigint FROM token_uses WHERE job = $1", mount.job.uid) == progress.tokens
+    )
 
 
 async def test_the_job_is_charged_what_it_embedded(rig: Rig) -> None:

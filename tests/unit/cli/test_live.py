@@ -78,3 +78,9 @@ def test_line_without_a_known_end_names_none() -> None:
 def test_a_job_that_waits_for_a_person_says_for_what() -> None:
     waiting = update("AwaitingApproval").model_copy(update={"message": "about 9 tokens\x1b[31m", "reason": "Dear"})
     assert job_line(waiting) == "job-1: AwaitingApproval: Dear: about 9 tokens[31m"
+
+
+def test_a_job_that_has_no_tokens_says_until_when() -> None:
+    told = {"message": "paused; it resumes at 2026-03-02T00:00:00Z", "reason": "QuotaExhausted"}
+    line = job_line(update("Queued").model_copy(update=told))
+    assert line == "job-1: Queued: QuotaExhausted: paused; it resumes at 2026-03-02T00:00:00Z"

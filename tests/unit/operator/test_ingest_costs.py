@@ -1,6 +1,7 @@
 """What an IngestJob will cost, who has to agree, and what is kept for it."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,7 @@ from dreamhub.sql.runs import ResolvedDocument
 from dreamhub_operator.reconcile.admission import Standing
 from dreamhub_operator.reconcile.appraisal import RATIO_SECONDS, RatioBoard, appraise, find_price, needs_approval
 from dreamhub_operator.reconcile.ingest_costs import appraise_job, find_costs, secure_tokens
+from dreamhub_operator.reconcile.ingest_job import _find_documents
 from dreamhub_operator.reconcile.ingest_plan import IngestObserved, TenantView, plan_ingest
 from dreamhub_operator.reconcile.ingest_status import Costs, build_status, cancelled, find_approval, succeed
 from dreamhub_operator.reconcile.queues import Queues
@@ -28,7 +30,8 @@ from tests.unit.operator.quotas import TODAY, MemoryQuotas
 from tests.unit.operator.test_watched import tenant as tenant_body
 
 CENT = Price(Decimal("0.01"), "EUR")
-LARGE = {DOCUMENT: ResolvedDocument("ver_" + "1" * 32, active=False, size=1_000_000, media_type="application/pdf")}
+MOMENT, LATER = datetime(2026, 3, 1, 9, 0, 0, 123456, UTC), datetime(2026, 3, 1, 10, 0, 0, 654321, UTC)
+LARGE = {DOCUMENT: ResolvedDocument("ver_" + "1" * 32, False, 1_000_000, "application/pdf", LATER)}
 TOKENS = weigh(1_000_000, "application/pdf")
 ESTIMATE = IngestEstimate(documents=1, bytes=1_000_000, tokens=TOKENS, cost="0.001", currency="EUR")
 CAREFUL = replace(ACME, approval=Threshold(tokens=TOKENS - 1))
@@ -40,9 +43,11 @@ SOURCE = {"source": {"s3": {"bucket": "archive", "prefix": "p/"}}}
 class Database:
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.as_of: object = None
 
-    async def resolve(self, tenant: str, _: object) -> Any:
+    async def resolve(self, tenant: str, _: object, as_of: object = None) -> Any:
         self.asked.append(f"resolve {tenant}")
+        self.as_of = as_of
         return LARGE
 
     async def fetch_ratios(self, tenant: str) -> Ratios:
@@ -136,6 +141,23 @@ async def test_a_job_is_estimated_again_from_documents_that_are_known() -> None:
     found = await World(ingest_job()).appraise(documents=LARGE, estimate=IngestEstimate(tokens=1))
     assert found.estimate is not None
     assert found.estimate.tokens == TOKENS
+
+
+@pytest.mark.parametrize(
+    ("approved", "known", "as_of"),
+    [(True, MOMENT, MOMENT), (False, MOMENT, None), (True, None, None)],
+    ids=["approved", "not approved", "approved before it was estimated"],
+)
+async def test_an_approved_job_gets_the_versions_that_were_estimated(
+    *, approved: bool, known: datetime | None, as_of: datetime | None
+) -> None:
+    """Whatever was uploaded between the estimate and the start is not what somebody has agreed to."""
+    status = {"estimate": {"tokens": 1, **({"time": known.isoformat()} if known else {})}}
+    world = World(ingest_job(status, approved=approved))
+    seen = await _find_documents(world.context, world.job, IngestObserved(tenant=ACME, price=CENT))
+    assert world.database.as_of == as_of
+    assert seen.estimate is not None
+    assert seen.estimate.time == (as_of or LATER)
 
 
 @pytest.mark.parametrize("view", [None, replace(ACME, ready=False), replace(ACME, suspended=True)])

@@ -1,9 +1,12 @@
 """The table from errors to outcomes and exit codes."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from dreamhub.errors import (
     BugError,
+    CapacityExceededError,
     ConflictError,
     DreamHubError,
     FencedError,
@@ -16,12 +19,17 @@ from dreamhub.errors import (
 from dreamhub_worker.context import StoppingError
 from dreamhub_worker.failures import Verdict, as_ours, document_error, exit_code, judge
 
+MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
+
 
 @pytest.mark.parametrize(
     ("error", "code", "verdict"),
     [
         (InvalidInputError("m", code="EncryptedPDF"), 42, Verdict.FAIL),
         (QuotaExceededError("m", QuotaFigures("tokensPerDay", 1, 1, 1)), 42, Verdict.FAIL),
+        (QuotaExceededError("m", QuotaFigures("tokensPerDay", 9, 9, 1, MIDNIGHT)), 42, Verdict.PAUSE),
+        (QuotaExceededError("m", QuotaFigures("tokensPerDay", 9, 0, 10, MIDNIGHT)), 42, Verdict.FAIL),
+        (CapacityExceededError("m", QuotaFigures("chunks", 9, 9, 1)), 42, Verdict.FAIL),
         (UnavailableError("m", code="ObjectStoreUnavailable"), 75, Verdict.AGAIN),
         (UnavailableError("m", code="DocumentHeld"), 75, Verdict.LATER),
         (UnavailableError("m", code="DatabaseUnavailable"), 75, Verdict.WAIT),

@@ -1,8 +1,11 @@
 """What a worker tells of itself: the document in hand, times, and rates of what it did since it began."""
 
+import pytest
+
+from dreamhub.domain.pace import Pace
 from dreamhub.domain.progress import Timing
-from dreamhub.domain.run_totals import WorkerReport
-from dreamhub_worker.meter import Meter
+from dreamhub.domain.run_totals import ITEM_WEIGHT, WorkerReport
+from dreamhub_worker.meter import RATE_SECONDS, READ, Meter
 
 
 class Clock:
@@ -32,30 +35,63 @@ def test_the_document_in_hand_counts_by_its_fraction() -> None:
     assert (report.current_chunks, report.current_weight, report.tokens) == (0, 0, 1_000)
 
 
-def test_rates_are_of_what_this_attempt_did() -> None:
+def test_the_rate_is_that_of_the_last_seconds() -> None:
     clock = Clock()
-    meter = Meter(clock, WorkerReport(tokens=50, chunks_per_second=99, weight_per_second=99))
-    clock.now += 50  # it had nothing to do yet
+    meter = Meter(clock, WorkerReport(tokens=50, chunks_per_second=99))
     meter.begin(1_000)
     meter.resume(768, 0.5)
     clock.now += 2
-    meter.stored(100, tokens=10, fraction=0.75)
+    meter.stored(100, tokens=10, fraction=0.6)
+    assert meter.report().chunks_per_second == 50
+    for _ in range(20):
+        clock.now += 2
+        meter.stored(20, tokens=10, fraction=0.7)
     report = meter.report()
-    assert (report.chunks_per_second, report.weight_per_second) == (50, 125)
-    assert (report.current_chunks, report.tokens) == (868, 60)
+    assert report.chunks_per_second == 10
+    assert (report.current_chunks, report.tokens) == (1_268, 260)
+    clock.now += RATE_SECONDS + 1
+    assert meter.report().chunks_per_second == 0, "it stands still"
+
+
+def do_one(meter: Meter, clock: Clock, seconds: float) -> None:
+    """A document of 1,000 tokens: half of the time to read, half to store."""
+    meter.approach()
+    meter.begin(ITEM_WEIGHT + 1_000)
+    clock.now += seconds / 2
+    meter.resume(0, READ)
+    clock.now += seconds / 2
+    meter.stored(1, tokens=1_000, fraction=1)
     meter.end(done=True)
-    clock.now += 2
-    assert meter.report().weight_per_second == 125, "500 of the document's 1,000 in four seconds"
 
 
-def test_what_was_put_off_is_no_progress() -> None:
+def test_how_long_documents_take_is_learnt_and_the_first_one_is_forgotten() -> None:
+    clock = Clock()
+    known = Pace(document_seconds=9)
+    meter = Meter(clock, WorkerReport(pace=known))
+    assert meter.report().pace == known, "of the attempt before, until this one knows better"
+    for seconds in (30, 2, 2):  # the first one waits for a process that loads
+        do_one(meter, clock, seconds)
+    pace = meter.report().pace
+    assert pace is not None
+    assert pace.predict(1, 1_000) == pytest.approx(2, rel=0.01)
+
+
+def test_what_the_document_in_hand_still_takes_falls_as_time_goes() -> None:
     clock = Clock()
     meter = Meter(clock)
-    meter.begin(1_000)
-    meter.stored(1, tokens=0, fraction=0.9)
+    for _ in range(3):
+        do_one(meter, clock, 2)
+    meter.approach()
+    meter.begin(ITEM_WEIGHT + 1_000)
+    assert (meter.report().in_hand, meter.report().seconds_in_hand) == (ITEM_WEIGHT + 1_000, 2)
+    clock.now += 0.5
+    assert meter.report().seconds_in_hand == 1.5
+    clock.now += 0.5
+    meter.resume(0, READ)
+    clock.now += 50
+    assert meter.report().seconds_in_hand == 0, "it takes longer than others: nobody knows how long"
     meter.end(done=False)
-    clock.now += 1
-    assert meter.report().weight_per_second == 0
+    assert (meter.report().in_hand, meter.report().seconds_in_hand) == (0, 0)
 
 
 def test_time_is_added_to_that_of_earlier_attempts() -> None:

@@ -21,15 +21,12 @@ from dreamhub.sql.quota import check_tokens
 from dreamhub_worker.chunking import STRATEGY, Piece, document_title, split, text_to_embed
 from dreamhub_worker.context import Toolbox
 from dreamhub_worker.extract.extracted import Extracted
-from dreamhub_worker.meter import Meter
+from dreamhub_worker.meter import FETCHED, READ, Meter
 from dreamhub_worker.sniffing import sniff_file
 from dreamhub_worker.transfer import Original
 
 BATCH_CHUNKS = 256
 """Committed together: what a killed worker's successor does again at most."""
-
-_FETCHED, _EXTRACTED = 0.05, 0.15
-"""Share of a document's work that lies behind when it is fetched, and when its text is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +51,15 @@ async def land(tools: Toolbox, meter: Meter, source: Source) -> RunDocument:
     meter.stage = "Chunking"
     with meter.timed("parse"):
         pieces = await asyncio.to_thread(lambda: list(split(extracted)))
-    meter.resume(claimed.next_ordinal, _EXTRACTED)
+    behind = pieces[claimed.next_ordinal - 1].end / len(extracted.text) if claimed.next_ordinal else 0.0
+    meter.resume(claimed.next_ordinal, READ + (1 - READ) * behind)
     title = document_title(extracted, claimed.name)
     todo = iter(pieces[claimed.next_ordinal :])
     tokens = 0
     while batch := list(islice(todo, BATCH_CHUNKS)):
         tools.stop.check()
         spent = await _process(tools, meter, source, _Batch(title, batch))
-        meter.stored(len(batch), spent, _EXTRACTED + (1 - _EXTRACTED) * batch[-1].end / len(extracted.text))
+        meter.stored(len(batch), spent, READ + (1 - READ) * batch[-1].end / len(extracted.text))
         tokens += spent
     return RunDocument(claimed.document_id, claimed.version_id, "Done", len(pieces), extracted.pages, tokens)
 
@@ -76,7 +74,7 @@ async def _read(tools: Toolbox, meter: Meter, source: Source) -> Extracted:
             meter.stage = "Scanning"
             with meter.timed("parse"):
                 await tools.stop.guard(tools.scanner.scan(path))
-        meter.stage, meter.fraction = "Extracting", _FETCHED
+        meter.stage, meter.fraction = "Extracting", FETCHED
         with meter.timed("parse"):
             media_type = sniff_file(path, source.claimed.name, source.claimed.media_type)
             return await tools.stop.guard(tools.extractor.extract(path, media_type))

@@ -6,7 +6,15 @@ from enum import Enum, auto
 import structlog
 
 from dreamhub.domain.progress import DocumentError
-from dreamhub.errors import BugError, DreamHubError, FencedError, LimitExceededError, TransientError, UserError
+from dreamhub.errors import (
+    BugError,
+    DreamHubError,
+    FencedError,
+    LimitExceededError,
+    QuotaExceededError,
+    TransientError,
+    UserError,
+)
 from dreamhub_worker.context import StoppingError
 
 EXIT_DONE = 0
@@ -46,24 +54,37 @@ class Verdict(Enum):
     """Somebody else works on it: it is looked at again, which does not count."""
     SETTLED = auto()
     """It has its outcome already."""
+    PAUSE = auto()
+    """The tenant has no tokens left until a time: the run pauses and goes on with it, which does not count."""
     WAIT = auto()
     """What all documents need is away: it is waited for."""
     END = auto()
     """This worker must not go on."""
 
 
+_BY_CODE = dict.fromkeys(HOPELESS, Verdict.HOPELESS) | {
+    StoppingError.default_code: Verdict.END,
+    "Overtaken": Verdict.END,
+    "ItemSettled": Verdict.SETTLED,
+    "DocumentHeld": Verdict.LATER,
+}
+
+
 def judge(error: DreamHubError) -> Verdict:
-    if error.code in HOPELESS:
-        return Verdict.HOPELESS
-    if isinstance(error, StoppingError) or error.code == "Overtaken":
-        return Verdict.END
-    if error.code == "ItemSettled":
-        return Verdict.SETTLED
-    if isinstance(error, FencedError) or error.code == "DocumentHeld":
+    if error.code in _BY_CODE:
+        return _BY_CODE[error.code]
+    if find_lacking(error):
+        return Verdict.PAUSE
+    if isinstance(error, FencedError):
         return Verdict.LATER
     if isinstance(error, TransientError):
         return Verdict.AGAIN if error.code in _OF_ONE_DOCUMENT else Verdict.WAIT
     return Verdict.FAIL
+
+
+def find_lacking(error: DreamHubError) -> int:
+    """Tokens that the tenant will have once its day or month is over; 0 of any other error."""
+    return error.figures.requested if isinstance(error, QuotaExceededError) and error.passes else 0
 
 
 def exit_code(error: DreamHubError) -> int:

@@ -77,6 +77,7 @@ class Ingestion:
 
     async def ingest(self, current: Current) -> None:
         """To searchable, or to skipped. Raises whatever keeps it from that; nothing is settled then."""
+        self.meter.approach()
         text = self._texts.get(current.item)
         if text is not None:
             data = text.text.encode()

@@ -1,7 +1,7 @@
 """What one worker counts about itself, and the reports made of it. Pure: the clock is handed in.
 
 What is settled is counted by the database, with the outcome (`dreamhub.sql.work_items`); here is the rest: the document
-in hand, times, tokens and rates.
+in hand, times, tokens, rates, and how long documents take.
 """
 
 from collections import deque
@@ -10,10 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dreamhub.domain.pace import Line, Pace, add_paces
 from dreamhub.domain.progress import Stage, Timing
-from dreamhub.domain.run_totals import WorkerReport
+from dreamhub.domain.run_totals import ITEM_WEIGHT, WorkerReport
 
 Part = Literal["parse", "embed", "embed_wait", "store"]
+
+FETCHED, READ = 0.05, 0.15
+"""Share of a document's work that lies behind when it is fetched, and when its text is known."""
+
+RATE_SECONDS = 15.0
+"""The rate of chunks is that of the last so many seconds."""
 
 _CALLS = 64
 """Of which the 95th percentile is told."""
@@ -40,48 +47,60 @@ class Meter:
     """How much of the document in hand is done, 0 to 1."""
     tokens: int = 0
     awaiting_approval: bool = False
+    short_of_tokens: int = 0
     estimated: tuple[int, int] | None = None
     """Tokens and bytes of what was collected."""
     fruitless: int = 0
     """Attempts in a row that waited for the source in vain, earlier ones included."""
     seconds: Seconds = field(default_factory=Seconds)
-    new_chunks: int = 0
-    """Stored by this attempt: what its rate is made of."""
     _calls: deque[float] = field(default_factory=lambda: deque(maxlen=_CALLS))
     """Seconds of the last calls of the model."""
     _weight: int = 0
     """Of the document in hand."""
-    _begun_at: float = 0.0
-    """Its fraction when it was begun: what stood there before says nothing about the rate."""
-    _done_weight: float = 0.0
-    _started: float | None = None
+    _reading: bool = True
+    _fresh: bool = True
+    """Nothing of it was stored by this attempt."""
+    _mark: float = 0.0
+    """When the last step ended."""
+    _began: float = 0.0
+    _read: Line = field(default_factory=Line)
+    _land: Line = field(default_factory=Line)
+    _show: Line = field(default_factory=Line)
+    _stored: deque[tuple[float, int]] = field(default_factory=deque)
+    """When batches were stored lately, and their chunks."""
 
     def __post_init__(self) -> None:
         self.fruitless = self.earlier.fruitless
+        self._mark = self._began = self.clock()
+
+    def approach(self) -> None:
+        """Turn to a document, which may turn out to need nothing."""
+        self._mark, self._reading = self.clock(), True
 
     def begin(self, weight: int) -> None:
-        """Take a document in hand. The rate is measured from the first one on."""
-        if self._started is None:
-            self._started = self.clock()
-        self._weight, self.fraction, self.current_chunks, self._begun_at = weight, 0.0, 0, 0.0
+        """Take it in hand."""
+        self._weight, self.fraction, self.current_chunks, self._fresh = weight, 0.0, 0, True
 
     def resume(self, chunks: int, fraction: float) -> None:
-        """Go on from a checkpoint."""
-        self.current_chunks, self.fraction, self._begun_at = chunks, fraction, fraction
-
-    def end(self, *, done: bool) -> None:
-        """Let go of the document: through with it, or not."""
-        if done:
-            self._done_weight += self._weight * (1 - self._begun_at)
-        self._weight, self.fraction, self.current_chunks, self._begun_at = 0, 0.0, 0, 0.0
-        self.stage = None
+        """It is read; go on from a checkpoint."""
+        if self._reading:
+            self._read.add(self._tokens, self._lap())
+        self.current_chunks, self.fraction, self._reading = chunks, fraction, False
 
     def stored(self, chunks: int, tokens: int, fraction: float) -> None:
         """Count a stored batch of the document in hand."""
+        self._land.add(self._tokens * max(0.0, fraction - self.fraction) / (1 - READ), self._lap())
         self.current_chunks += chunks
-        self.new_chunks += chunks
         self.tokens += tokens
-        self.fraction = fraction
+        self.fraction, self._fresh = fraction, False
+        self._stored.append((self._mark, chunks))
+
+    def end(self, *, done: bool) -> None:
+        """Let go of the document: through with it, or not."""
+        if done and not self._reading:
+            self._show.add(0, self._lap())
+        self._weight, self.fraction, self.current_chunks = 0, 0.0, 0
+        self.stage = None
 
     @contextmanager
     def timed(self, part: Part) -> Iterator[None]:
@@ -96,20 +115,62 @@ class Meter:
                 self._calls.append(seconds)
 
     def report(self) -> WorkerReport:
-        elapsed = max(self.clock() - self._started, 1e-3) if self._started is not None else None
-        gained = self._done_weight + self._weight * max(0.0, self.fraction - self._begun_at)
         return WorkerReport(
             stage=self.stage,
             current_weight=round(self._weight * self.fraction, 1),
             current_chunks=self.current_chunks,
+            in_hand=self._weight,
+            seconds_in_hand=round(self._foretell(), 1),
             tokens=self.earlier.tokens + self.tokens,
             awaiting_approval=self.awaiting_approval,
+            short_of_tokens=self.short_of_tokens,
             estimated=self.estimated or self.earlier.estimated,
             fruitless=self.fruitless,
-            chunks_per_second=round(self.new_chunks / elapsed, 1) if elapsed else 0,
-            weight_per_second=round(gained / elapsed, 1) if elapsed else 0,
+            chunks_per_second=self._rate(),
+            pace=self._pace() or self.earlier.pace,
             timing=self._timing(),
         )
+
+    @property
+    def _tokens(self) -> int:
+        """Of the document in hand, as estimated."""
+        return max(0, self._weight - ITEM_WEIGHT)
+
+    def _lap(self) -> float:
+        """Seconds since the last step."""
+        before, self._mark = self._mark, self.clock()
+        return self._mark - before
+
+    def _pace(self) -> Pace | None:
+        """None before anything was stored or shown."""
+        if not (self._land.seen or self._show.seen):
+            return None
+        show = Pace(document_seconds=self._show.fit().document_seconds)
+        return add_paces(self._read.fit(), self._land.fit(), show)
+
+    def _foretell(self) -> float:
+        """Seconds that the document in hand takes yet."""
+        pace = self._pace()
+        if pace is None or not self._weight:
+            return 0.0
+        left, landing, elapsed = self._tokens, self._land.fit(), self.clock() - self._mark
+        if self._reading:
+            now, later = self._read.fit().predict(1, left), landing.predict(1, left)
+        else:
+            now, later = landing.predict(self._fresh, left * (1 - self.fraction) / (1 - READ)), 0.0
+        return max(0.0, now - elapsed) + later + self._show.fit().document_seconds
+
+    def _rate(self) -> float:
+        """Chunks a second, of late: of what was stored since the oldest batch that is remembered."""
+        horizon = self.clock() - RATE_SECONDS
+        while len(self._stored) > 1 and self._stored[1][0] < horizon:
+            self._stored.popleft()
+        if not self._stored or self._stored[-1][0] < horizon:
+            return 0.0
+        since, first = self._stored[0]
+        if len(self._stored) == 1:
+            return round(first / max(self.clock() - self._began, 1e-3), 1)
+        return round(sum(chunks for _, chunks in list(self._stored)[1:]) / max(self.clock() - since, 1e-3), 1)
 
     def _timing(self) -> Timing:
         before, now = self.earlier.timing, self.seconds

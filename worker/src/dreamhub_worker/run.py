@@ -18,11 +18,12 @@ from dreamhub.sql.ingest import count_open, finish_run, mark_collected
 from dreamhub.sql.landing import HEARTBEAT_SECONDS
 from dreamhub.sql.work_items import NewItem, give_up_items
 from dreamhub_worker.context import StoppingError, Toolbox, cancel_all
-from dreamhub_worker.failures import Verdict, as_ours, document_error, judge
+from dreamhub_worker.failures import Verdict, as_ours, document_error, find_lacking, judge
 from dreamhub_worker.gate import Gate
 from dreamhub_worker.intake import RunIntake
 from dreamhub_worker.job import Current, Ingestion
 from dreamhub_worker.patience import Patience
+from dreamhub_worker.token_pause import TokenPause
 from dreamhub_worker.work_queue import TAKEN_AT_ONCE, WorkQueue
 
 T = TypeVar("T")
@@ -73,6 +74,8 @@ class Run:
     """Set when there may be more to do than a moment ago."""
     ended: Progress | None = None
     """Set when an error has ended the run."""
+    _lacking: int = 0
+    """Tokens that the tenant has not: nothing is taken before it has."""
     _buffer: deque[Delivery] = field(default_factory=deque)
     _later: list[tuple[float, Delivery]] = field(default_factory=list)
     _settled: list[Delivery] = field(default_factory=list)
@@ -84,6 +87,7 @@ class Run:
         return self.ingestion.run.uid
 
     def __post_init__(self) -> None:
+        self.token_pause = TokenPause(self.tools, self.ingestion.meter)
         self.intake = RunIntake(self.ingestion.run, self.queue, self.tools.connection, self.woken)
 
     async def execute(self) -> Progress:
@@ -122,6 +126,9 @@ class Run:
 
     async def _next(self) -> Delivery | Progress:
         """The next document, or the last snapshot of a run that is over."""
+        if self._lacking:
+            await self.token_pause.wait(self._lacking)
+            self._lacking = 0
         while True:
             if self._later and self._later[0][0] <= time.monotonic():
                 return heapq.heappop(self._later)[1]
@@ -180,6 +187,10 @@ class Run:
             case Verdict.FAIL:
                 await self.ingestion.fail(current, error)
                 self._settled.append(delivery)
+            case Verdict.PAUSE:
+                await self.ingestion.leave(current)
+                self._buffer.appendleft(delivery)
+                self._lacking = find_lacking(error)
             case Verdict.AGAIN:
                 attempts = await self.ingestion.postpone(current, error)
                 self._settle_or_retry(delivery, attempts)

@@ -31,6 +31,7 @@ class IngestReason(StrEnum):
     LARGER_THAN_PLAN = "LargerThanPlan"
     # Queued: others come first
     OVER_BUDGET = "OverBudget"
+    QUOTA_EXHAUSTED = "QuotaExhausted"
     QUEUE_FULL = "QueueFull"
     TENANT_LIMIT = "TenantLimit"
     GLOBAL_LIMIT = "GlobalLimit"

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from dreamhub.crd.ingest_reason import IngestConditionType, IngestPhase, IngestReason
 from dreamhub.crd.schema import Part
-from dreamhub.domain.conditions import Condition, Time
+from dreamhub.domain.conditions import Condition, MicroTime, Time
 
 MAX_ERRORS = 10
 
@@ -56,6 +56,8 @@ class IngestEstimate(Part):
     """Of the price, such as USD."""
     basis: Literal["OwnDocuments", "Typical"] = "Typical"
     """OwnDocuments: from what the tenant's documents of these types have taken. Typical: from documents in general."""
+    time: MicroTime | None = None
+    """When the documents were looked at. A job that was approved ingests the versions of that moment."""
 
 
 class IngestUsage(Part):
@@ -143,6 +145,8 @@ class IngestJobStatus(Part):
     """What it will use."""
     queue: IngestQueue | None = None
     """Where it stands while it waits for a slot."""
+    resume_time: Time | None = None
+    """When it goes on by itself, while it pauses because a limit of the tenant is used up."""
     progress: IngestProgress | None = None
     """How far the work is."""
     usage: IngestUsage | None = None

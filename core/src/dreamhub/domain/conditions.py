@@ -23,6 +23,12 @@ def _to_utc_seconds(value: object) -> object:
 Time = Annotated[datetime, BeforeValidator(_to_utc_seconds), PlainSerializer(format_time, return_type=str)]
 """A moment as Kubernetes stores it: what was written is equal to what is read back."""
 
+MicroTime = Annotated[
+    datetime,
+    PlainSerializer(lambda moment: moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"), return_type=str),
+]
+"""A moment to the microsecond, as PostgreSQL has it."""
+
 
 class Condition(BaseModel):
     """One observation about an object (the fields of `metav1.Condition`)."""

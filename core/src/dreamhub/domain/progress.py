@@ -60,6 +60,8 @@ class Progress(_Wire):
     tokens: Count = 0
     awaiting_approval: bool = False
     """Everything is collected, is above the job's `hold`, and none of it is embedded before a person approves."""
+    short_of_tokens: Count = 0
+    """Tokens that it needs next and that a limit of the tenant has no room for: no worker does anything meanwhile."""
     estimated_tokens: Count | None = None
     """Of everything that was collected; None while that is not known, or was known before the run."""
     estimated_bytes: Count | None = None

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from dreamhub.domain.pace import Pace, Rest, foretell, mean_pace
 from dreamhub.domain.progress import (
-    MOST,
     Amount,
     Count,
     DocumentCounts,
@@ -27,7 +27,7 @@ _ETA_FROM = 0.01
 
 
 class WorkerReport(BaseModel):
-    """What one worker is at. Times and tokens are those of all its attempts, rates those of the last."""
+    """What one worker is at. Times and tokens are those of all its attempts, rates those of late."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
@@ -40,12 +40,19 @@ class WorkerReport(BaseModel):
     tokens: Count = 0
     awaiting_approval: bool = False
     """It idles until a person approves what was collected."""
+    short_of_tokens: Count = 0
+    """It idles until a limit of the tenant has room for so many; 0 while it does not."""
     estimated: tuple[Count, Count] | None = None
     """Tokens and bytes of what was collected."""
     fruitless: Count = 0
     """Attempts in a row that waited for the source in vain."""
     chunks_per_second: Amount = 0
-    weight_per_second: Amount = 0
+    in_hand: Count = 0
+    """Weight of the document in hand; 0 for none."""
+    seconds_in_hand: Amount = 0
+    """That it still takes."""
+    pace: Pace | None = None
+    """What documents have taken of late; None while that is not known."""
     timing: Timing = Timing()
 
 
@@ -88,6 +95,7 @@ def sum_up(
     share = _share(run.weight, settled + sum(report.current_weight for report in alive))
     estimated = next((worker.report.estimated for worker in workers if worker.report.estimated is not None), None)
     stages = [report.stage for report in alive if report.stage is not None]
+    short = 0 if final or stages else min((r.short_of_tokens for r in alive if r.short_of_tokens), default=0)
     return Progress(
         state=state,
         stage="Finished" if final else (stages[0] if stages else before.stage),
@@ -101,11 +109,12 @@ def sum_up(
         chunks=sum(worker.chunks for worker in workers) + sum(report.current_chunks for report in alive),
         tokens=sum(worker.report.tokens for worker in workers),
         awaiting_approval=not final and any(report.awaiting_approval for report in alive),
+        short_of_tokens=short,
         estimated_tokens=estimated[0] if estimated else before.estimated_tokens,
         estimated_bytes=estimated[1] if estimated else before.estimated_bytes,
         percent=max(before.percent, 100 if final else min(99, int(share * 100))),
         chunks_per_second=round(sum(report.chunks_per_second for report in alive), 1),
-        eta_seconds=0 if final else _eta(run, share, alive),
+        eta_seconds=0 if final else (None if short else _eta(run, share, workers)),
         timing=_add_up(workers),
         errors=tuple(errors[:MAX_ERRORS]),
     )
@@ -115,12 +124,24 @@ def _share(whole: float, part: float) -> float:
     return min(1.0, part / whole) if whole > 0 else 0.0
 
 
-def _eta(run: RunTotals, share: float, alive: Sequence[WorkerReport]) -> int | None:
-    """None while nothing can be said: what is left is unknown, or too little was done for a rate."""
-    rate = sum(report.weight_per_second for report in alive)
-    if not run.collected or share < _ETA_FROM or rate <= 0:
+def _eta(run: RunTotals, share: float, workers: Sequence[WorkerShare]) -> int | None:
+    """None while nothing can be said: what is left is unknown, or too little was done to learn from."""
+    alive = [worker.report for worker in workers if worker.alive]
+    paces = [report.pace for report in alive if report.pace is not None]
+    if not run.collected or share < _ETA_FROM or not paces:
         return None
-    return round(min(MOST, (1 - share) * run.weight / rate))
+    settled = sum(worker.done + worker.failed for worker in workers)
+    held = [report for report in alive if report.in_hand]
+    documents = max(0, run.total - settled - len(held))
+    weight = run.weight - sum(worker.weight for worker in workers) - sum(report.in_hand for report in held)
+    fresh = 1 - sum(worker.skipped for worker in workers) / settled if settled else 1.0
+    rest = Rest(
+        documents=documents * fresh,
+        tokens=max(0, weight - documents * ITEM_WEIGHT) * fresh,
+        in_hand=tuple(report.seconds_in_hand for report in held),
+        workers=len(alive),
+    )
+    return foretell(rest, mean_pace(paces))
 
 
 def _add_up(workers: Sequence[WorkerShare]) -> Timing:

@@ -193,16 +193,16 @@ async def check_tokens(conn: Connection) -> None:
         raise exhausted
 
 
-def find_exhausted(usage: QuotaUsage) -> QuotaExceededError | None:
-    """The month before the day: what resets later is what counts."""
+def find_exhausted(usage: QuotaUsage, requested: int = 1) -> QuotaExceededError | None:
+    """The limit that has no room for so many tokens. The month before the day: what resets later is what counts."""
     spent = (
         ("tokens_month", "tokensPerMonth", usage.limits.tokens_per_month, usage.tokens_month, next_month(usage.today)),
         ("tokens_day", "tokensPerDay", usage.limits.tokens_per_day, usage.tokens_today, next_day(usage.today)),
     )
     for quota, field, limit, used, resets in spent:
-        if limit is not None and used >= limit:
+        if limit is not None and used + requested > limit:
             midnight = datetime.combine(resets, time(), UTC)
-            return build_refusal(quota, QuotaFigures(field, limit, used, 1, midnight))
+            return build_refusal(quota, QuotaFigures(field, limit, used, requested, midnight))
     return None
 
 

@@ -43,6 +43,8 @@ class ResolvedDocument:
     size: int = 0
     """Bytes of its original."""
     media_type: str = ""
+    read_at: datetime | None = None
+    """By the database's clock."""
 
 
 ItemOutcome = Literal["Queued", "Done", "Skipped", "Failed"]
@@ -89,29 +91,35 @@ async def fetch_progress(conn: Connection, tenant: str, uids: Collection[str]) -
 
 
 async def resolve_documents(
-    conn: Connection, tenant: str, document_ids: Collection[str]
+    conn: Connection, tenant: str, document_ids: Collection[str], as_of: datetime | None = None
 ) -> Mapping[str, ResolvedDocument]:
     """For the operator: the latest version of each document that exists; absent ids are absent from the result.
+
+    `as_of`: the latest at that moment, which an earlier call has told as `read_at`.
 
     So are versions whose id is none: the tenant's login may have written anything, and URLs are signed for these ids.
 
     Raises NotFoundError when the tenant has no schema yet.
     """
-    rows = await _fetch_of_tenant(conn, "resolve_documents", tenant, document_ids)
+    rows = await _fetch_of_tenant(conn, "resolve_documents", tenant, document_ids, as_of)
     return {
-        row["document_id"]: ResolvedDocument(row["id"], row["active"], row["size_bytes"], row["media_type"])
+        row["document_id"]: ResolvedDocument(
+            row["id"], row["active"], row["size_bytes"], row["media_type"], row["read_at"]
+        )
         for row in rows
         if ids.is_id("ver", row["id"])
     }
 
 
-async def _fetch_of_tenant(conn: Connection, query: str, tenant: str, wanted: Collection[str]) -> list[Record]:
+async def _fetch_of_tenant(
+    conn: Connection, query: str, tenant: str, wanted: Collection[str], *more: object
+) -> list[Record]:
     absent = NotFoundError(f"tenant {tenant} has no tables yet", code="TenantNotFound")
     if not names.is_tenant_name(tenant):
         raise absent
     sql = _SQL[query].format(schema=f'"{names.database_role(tenant)}"')
     try:
-        rows: list[Record] = await conn.fetch(sql, list(wanted))
+        rows: list[Record] = await conn.fetch(sql, list(wanted), *more)
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
         raise absent from error
     return rows

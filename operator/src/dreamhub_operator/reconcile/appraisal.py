@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from dreamhub.crd.ingest_job import IngestEstimate, IngestJob
 from dreamhub.domain.cost import Estimate, File, Price, Ratios, Threshold, estimate, format_money
@@ -47,13 +48,21 @@ def is_known_before(job: IngestJob) -> bool:
     return job.spec.source.documents is not None or job.spec.source.inline is not None
 
 
+def find_agreed(job: IngestJob) -> datetime | None:
+    """The moment whose versions were estimated when somebody agreed: later ones are not what was agreed to."""
+    known = job.status.estimate
+    return known.time if job.spec.approved and known is not None else None
+
+
 def appraise(
     job: IngestJob, documents: Mapping[str, ResolvedDocument], ratios: Ratios, price: Price
 ) -> IngestEstimate | None:
     """None where the documents are known only when they are collected."""
     if not is_known_before(job):
         return None
-    return _write(estimate(_files(job, documents), ratios), price)
+    times = [document.read_at for document in documents.values() if document.read_at is not None]
+    written = _write(estimate(_files(job, documents), ratios), price)
+    return written.model_copy(update={"time": find_agreed(job) or min(times, default=None)})
 
 
 def appraise_collected(progress: Progress, price: Price, ratios: Ratios) -> IngestEstimate | None:

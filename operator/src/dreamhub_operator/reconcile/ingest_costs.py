@@ -9,6 +9,7 @@ from dreamhub_operator.reconcile.appraisal import appraise, appraise_collected, 
 from dreamhub_operator.reconcile.ingest_plan import IngestObserved, TenantView, find_missing, wants_slot
 from dreamhub_operator.reconcile.ingest_status import Costs
 from dreamhub_operator.reconcile.queues import Queues
+from dreamhub_operator.reconcile.quota_pause import find_pause, is_short
 
 
 async def appraise_job(context: Context, job: IngestJob, observed: IngestObserved) -> IngestObserved:
@@ -31,6 +32,15 @@ async def appraise_job(context: Context, job: IngestJob, observed: IngestObserve
     return replace(observed, estimate=appraise(job, observed.documents or {}, ratios, observed.price))
 
 
+async def look_at_tokens(context: Context, observed: IngestObserved) -> IngestObserved:
+    """Of a run that lacked tokens: whether it lacks them still. Raises TransientError."""
+    tenant = observed.tenant
+    if tenant is None or not is_short(observed.run):
+        return observed
+    usage = (await context.quotas.fetch_usage([tenant.name])).get(tenant.name)
+    return replace(observed, pause=find_pause(observed.run, usage))
+
+
 async def _collected(context: Context, observed: IngestObserved) -> IngestEstimate | None:
     if observed.tenant is None or observed.run is None or observed.run.progress.estimated_tokens is None:
         return None
@@ -39,8 +49,13 @@ async def _collected(context: Context, observed: IngestObserved) -> IngestEstima
 
 
 async def secure_tokens(context: Context, queues: Queues, job: IngestJob, observed: IngestObserved) -> IngestObserved:
-    """Keep its tokens, now that it may start. One that may not, after all, gives its slot back."""
+    """Keep its tokens, now that it may start. One that may not, after all, gives its slot back.
+
+    One that goes on after a pause has its tokens still, and is not asked to fit into a day at once.
+    """
     tenant = observed.tenant
+    if is_short(observed.run):
+        return observed
     if tenant is None or observed.estimate is None or observed.standing.place or not _has_slot(job, observed):
         return observed
     if not needs_approval(job, observed.estimate, tenant.approval, observed.price):

@@ -16,8 +16,8 @@ from dreamhub_operator.context import Context
 from dreamhub_operator.desired.job import SIGNED_AT, build_job, build_suspension, spec_hash
 from dreamhub_operator.desired.quota import QUOTA_NAME
 from dreamhub_operator.kinds import INGEST_JOB, JOB, RESOURCE_QUOTA, SECRET
-from dreamhub_operator.reconcile.appraisal import find_price
-from dreamhub_operator.reconcile.ingest_costs import appraise_job, find_costs, secure_tokens
+from dreamhub_operator.reconcile.appraisal import find_agreed, find_price
+from dreamhub_operator.reconcile.ingest_costs import appraise_job, find_costs, look_at_tokens, secure_tokens
 from dreamhub_operator.reconcile.ingest_plan import (
     RETRY_SECONDS,
     IngestObserved,
@@ -124,7 +124,7 @@ async def _ask_database(context: Context, job: IngestJob, observed: IngestObserv
         return observed
     if state is not None and has_ended(state, observed.pods):
         observed = replace(observed, run=await _last_word(context, tenant.name, uid) or observed.run)
-    return await appraise_job(context, job, observed)
+    return await appraise_job(context, job, await look_at_tokens(context, observed))
 
 
 async def _find_documents(context: Context, job: IngestJob, observed: IngestObserved) -> IngestObserved:
@@ -134,7 +134,7 @@ async def _find_documents(context: Context, job: IngestJob, observed: IngestObse
         return observed
     if observed.standing.place or not wants_documents(job, observed):
         return observed
-    found = await context.database.resolve(tenant.name, source.ids)
+    found = await context.database.resolve(tenant.name, source.ids, find_agreed(job))
     return await appraise_job(context, job, replace(observed, documents=found))
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 
 from dreamhub.crd.ingest_job import FINAL_PHASES, IngestEstimate, IngestJob, IngestJobStatus, IngestReason
 from dreamhub.domain.cost import NO_PRICE, NO_THRESHOLD, Price, Threshold
+from dreamhub.errors import QuotaFigures
 from dreamhub.sql.reservations import Shortage
 from dreamhub.sql.runs import ResolvedDocument, RunStatus
 from dreamhub_operator.desired.job import RENEW_SECONDS, spec_hash
@@ -37,6 +38,7 @@ from dreamhub_operator.reconcile.ingest_status import (
     succeed,
 )
 from dreamhub_operator.reconcile.job_state import JobState, PodState, find_bad_end, find_trouble
+from dreamhub_operator.reconcile.quota_pause import explain_pause
 
 STARTING_SECONDS = 3
 """A Job without a pod for so long is looked into: the quota may refuse it."""
@@ -99,6 +101,8 @@ class IngestObserved:
     """What it will use, as far as that is known."""
     shortage: Shortage | None = None
     """The limit that has no room for its tokens; asked for only when it may start."""
+    pause: QuotaFigures | None = None
+    """The limit that its workers have met, while it has no room for what they need next."""
 
 
 ActionKind = Literal["CreateJob", "RenewInput", "Suspend", "Resume", "Finish", "Discard", "Delete"]
@@ -250,7 +254,9 @@ def _find_hold(job: IngestJob, observed: IngestObserved) -> IngestPlan | None:
 
 
 def _find_objection(job: IngestJob, observed: IngestObserved, tenant: TenantView) -> IngestPlan | None:
-    """What it will cost, when a person has to agree to that and has not. It is looked at again when spec changes."""
+    """What it will use: tokens that there are none of, or that a person has to agree to and has not."""
+    if observed.pause is not None:
+        return IngestPlan(explain_pause(observed.pause, observed.run), again_seconds=SHORT_SECONDS)
     found = observed.estimate
     if found is None or not needs_approval(job, found, tenant.approval, observed.price):
         return None
@@ -266,8 +272,9 @@ def _plan_shortage(shortage: Shortage, observed: IngestObserved) -> IngestPlan:
 
 def _plan_wait(tenant: TenantView, observed: IngestObserved) -> IngestPlan:
     """It is woken when it gets a slot; it looks by itself only to tell its place, ever less often further back."""
-    finding = explain_wait(tenant.name, tenant.job_limit, observed.standing, observed.run)
-    return IngestPlan(finding, again_seconds=RETRY_SECONDS + observed.standing.place)
+    standing = observed.standing
+    finding = explain_wait(tenant.name, tenant.job_limit, standing, observed.run)
+    return IngestPlan(finding, again_seconds=standing.look_seconds or RETRY_SECONDS + standing.place)
 
 
 def find_missing(job: IngestJob, observed: IngestObserved) -> list[str]:
@@ -306,11 +313,12 @@ def _plan_watch(job: IngestJob, observed: IngestObserved, state: JobState, now: 
 
 
 def _find_wait(job: IngestJob, observed: IngestObserved, state: JobState) -> IngestPlan | None:
-    """What keeps a suspended Job from going on, or one that has asked for approval."""
+    """What keeps a suspended Job from going on, or one that asks for approval or lacks tokens."""
     if not state.suspended:
         asked = observed.run is not None and observed.run.progress.awaiting_approval
-        held = _find_hold(job, observed) if asked else None
-        return None if held is None else replace(held, actions=("Suspend",))
+        held = _find_hold(job, observed) if asked or observed.pause is not None else None
+        idles = observed.pause is not None and state.kueue_queue
+        return None if held is None else replace(held, actions=() if idles else ("Suspend",))
     held = _find_hold(job, observed)
     if held is None and observed.tenant is not None and observed.standing.place:
         return _plan_wait(observed.tenant, observed)

@@ -62,6 +62,8 @@ class Finding:
     run: RunStatus | None = None
     queue: IngestQueue | None = None
     """Where it stands, while it waits for a slot."""
+    resumes_at: datetime | None = None
+    """When a limit that is used up has room again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ def build_status(
         message=finding.message[:MESSAGE_LENGTH],
         estimate=costs.estimate or old.estimate,
         queue=finding.queue,
+        resume_time=finding.resumes_at,
         progress=_progress(progress, ended=ended) if progress else _waiting_progress(job),
         usage=_usage(progress, costs.price) if progress else old.usage,
         timing=_timing(progress, _queued_seconds(job, started)) if progress else old.timing,

@@ -20,6 +20,8 @@ from dreamhub_operator.reconcile.places import Places
 from dreamhub_operator.reconcile.slots import Slots
 from dreamhub_operator.watched import Watched
 
+_SHORT = frozenset({IngestReason.OVER_BUDGET, IngestReason.QUOTA_EXHAUSTED, IngestReason.LARGER_THAN_PLAN})
+
 log = structlog.get_logger()
 
 
@@ -64,13 +66,9 @@ class Queues:
         return woken + self.places.take_entered() + short
 
     def _find_short(self, tenant: str) -> list[str]:
-        """UIDs of those that wait for tokens which were kept for others."""
+        """UIDs of those that wait for tokens: used up, or kept for others."""
         jobs = self.watched.ingest_jobs
-        return [
-            uid
-            for uid in self.watched.ingest_jobs_in(namespace(tenant))
-            if jobs[uid].status.reason is IngestReason.OVER_BUDGET
-        ]
+        return [uid for uid in self.watched.ingest_jobs_in(namespace(tenant)) if jobs[uid].status.reason in _SHORT]
 
     def grant(self) -> list[str]:
         """Those that have got a slot."""
@@ -87,7 +85,7 @@ class Queues:
         """Its limits have changed: the UIDs of those that should look again."""
         self.places.reconsider(tenant)
         self.slots.set_terms(tenant)
-        return self.grant() + self.places.find_outside(tenant, 1)
+        return self.grant() + self.places.find_outside(tenant, 1) + self._find_short(tenant)
 
     async def sweep(self) -> list[str]:
         """As `give_back`, for the rows of IngestJobs that are gone without a word."""

@@ -15,9 +15,9 @@ WHERE uid = ANY ($1::text[])
 -- name: resolve_documents
 SELECT DISTINCT ON (v.document_id)
     v.document_id, left(v.id, 200) AS id, v.state = 'active' AS active, v.size_bytes,
-    left(v.media_type, 200) AS media_type
+    left(v.media_type, 200) AS media_type, now() AS read_at
 FROM {schema}.document_versions v
-WHERE v.document_id = ANY ($1::text[])
+WHERE v.document_id = ANY ($1::text[]) AND ($2::timestamptz IS NULL OR v.created_at <= $2)
 ORDER BY v.document_id, v.number DESC
 
 -- name: fetch_run
