@@ -114,13 +114,15 @@ async def test_a_second_reading_fetches_only_what_changed(bench: Bench) -> None:
     first = [found("1", "Text of one."), found("2", "Text of two."), found("3", "Text of three.")]
     await bench.read(*first, COMPLETE)
     before = await bench.documents()
-    told = await bench.read(first[0], found("2", "Another text of two."), {"is": "same", "key": "3"}, COMPLETE)
+    renamed = found("2", "Another text of two.", name="two.txt")
+    told = await bench.read(first[0], renamed, {"is": "same", "key": "3"}, COMPLETE)
     assert bench.script.fetched() == ["2"]
     assert (told.documents.total, told.documents.done, told.documents.skipped) == (3, 3, 2)
     after = await bench.documents()
-    assert {name: after[name].latest.number for name in after} == {"1.txt": 1, "2.txt": 2, "3.txt": 1}
+    assert {name: after[name].latest.number for name in after} == {"1.txt": 1, "two.txt": 2, "3.txt": 1}
     assert after["1.txt"] == before["1.txt"]
-    assert await bench.searchable() == set(before)
+    assert (after["two.txt"].id, after["two.txt"].tags) == (before["2.txt"].id, before["2.txt"].tags)
+    assert await bench.searchable() == set(after)
 
 
 async def test_without_a_revision_the_content_decides(bench: Bench) -> None:

@@ -48,7 +48,9 @@ def test_the_named_secret_is_mounted_and_no_other(source: dict[str, Any], _: boo
     volumes = [volume for volume in spec["volumes"] if volume["name"] == "source"]
     mounts = [mount for mount in spec["containers"][0]["volumeMounts"] if mount["name"] == "source"]
     named = "mailbox" in str(source)
-    assert [volume["secret"]["secretName"] for volume in volumes] == ["mailbox"] * named
+    assert [(volume["secret"]["secretName"], volume["secret"]["optional"]) for volume in volumes] == [
+        ("mailbox", True)
+    ] * named
     assert mounts == [{"name": "source", "mountPath": SECRET_DIRECTORY, "readOnly": True}] * named
 
 

@@ -121,7 +121,8 @@ class StoredChunk:
 async def register_upload(conn: Connection, keys: DataKeys, upload: NewUpload) -> UploadOutcome:
     """Register a document (new name) or a further version (known name, other bytes). Same name and bytes: the same ids.
 
-    A further version replaces the tags when it brings some. Idempotent for a given `version_id`, so a retry after a
+    A further version replaces the tags when it brings some, and the name of an item that its source calls otherwise by
+    now. Idempotent for a given `version_id`, so a retry after a
     lost answer adds nothing. Raises UnavailableError `UploadExpired` when the announced bytes may be gone.
     """
     async with conn.transaction():
@@ -156,9 +157,12 @@ async def _add_version(conn: Connection, keys: DataKeys, upload: NewUpload) -> U
     if latest is not None and latest["content_key"] == _content_key(keys, upload):
         return UploadOutcome(document["id"], latest["id"], duplicate=True)
     await _create_version(conn, keys, upload, document["id"], 1 if latest is None else latest["number"] + 1)
-    if upload.tags:
-        meta = seal_meta(keys, document["id"], Meta(upload.name, upload.tags))
-        await conn.execute(_SQL["update_document"], document["id"], meta, blind_tags(keys, upload.tags))
+    tags = upload.tags
+    if not tags and upload.item_key is not None:
+        tags = (await fetch_document(conn, keys, document["id"])).tags
+    if tags or upload.item_key is not None:
+        meta = seal_meta(keys, document["id"], Meta(upload.name, tags))
+        await conn.execute(_SQL["update_document"], document["id"], meta, blind_tags(keys, tags))
     else:
         await conn.execute(_SQL["touch_document"], document["id"])
     return UploadOutcome(document["id"], upload.version_id, duplicate=False)

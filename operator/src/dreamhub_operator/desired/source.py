@@ -35,9 +35,15 @@ def source_labels(job: IngestJob) -> dict[str, str]:
 
 
 def source_volumes(job: IngestJob) -> list[Manifest]:
-    """The operator never reads the Secret: the kubelet mounts it, and says so in an event when it is not there."""
+    """The operator never reads the Secret: the kubelet mounts it.
+
+    One that is not there must not hold up the pod, whose waiting would tell nobody why: the worker finds it empty, and
+    says so.
+    """
     name = _secret_name(job.spec.source)
-    return [] if name is None else [{"name": "source", "secret": {"secretName": name, "defaultMode": 0o440}}]
+    if name is None:
+        return []
+    return [{"name": "source", "secret": {"secretName": name, "defaultMode": 0o440, "optional": True}}]
 
 
 def source_mounts(job: IngestJob) -> list[Manifest]:

@@ -11,9 +11,9 @@ CA_ENTRY = "ca.crt"
 
 
 def read_secret(folder: Path) -> dict[str, str]:
-    """The entries of a mounted Secret. Raises InvalidInputError for one that is no text."""
+    """The entries of a mounted Secret. Raises InvalidInputError for one that is no text, and for one that is none."""
     try:
-        return {
+        entries = {
             path.name: path.read_text(encoding="utf-8").strip()
             for path in sorted(folder.iterdir())
             if path.is_file() and not path.name.startswith(".")
@@ -23,6 +23,13 @@ def read_secret(folder: Path) -> dict[str, str]:
             f"the source's Secret cannot be read ({type(error).__name__}); its entries must be text",
             code="SecretMissing",
         ) from error
+    if not entries:
+        raise InvalidInputError(
+            "the Secret that the source names does not exist in the tenant's namespace, or is empty; let a platform "
+            "administrator create it, and order the job again",
+            code="SecretMissing",
+        )
+    return entries
 
 
 def build_authorization(secret: Mapping[str, str]) -> str | None:
