@@ -36,6 +36,7 @@ class Term:
 
     @property
     def retry(self) -> float:
+        """Between two tries, and what one may take: several fit before the deadline, though requests hang."""
         return self.lease / 7.5
 
     @property
@@ -75,9 +76,9 @@ class Election:
     clock: Callable[[], float] = time.monotonic
     epoch: int = 0
     """Transitions of the Lease when this process took it: grows with each new holder."""
-    seen_at: float = field(default_factory=time.monotonic)
-    """When the API server last answered about the Lease."""
     _renewed_at: float = field(default=float("-inf"))
+    _held: Manifest | None = None
+    """The Lease as this process wrote it last."""
     _observed: tuple[str, str] = ("", "")
     _observed_at: float = field(default=float("-inf"))
 
@@ -106,9 +107,10 @@ class Election:
 
     async def _try_until_taken(self) -> None:
         while True:
+            next_try = self.term.retry + time.monotonic()
             if await self._try():
                 return
-            await asyncio.sleep(self.term.retry)
+            await asyncio.sleep(next_try - time.monotonic())
 
     async def release(self) -> None:
         """At a normal end: let another take over at once instead of after the Lease has run out."""
@@ -124,20 +126,41 @@ class Election:
         """Take or renew. The resourceVersion lets only one of several candidates succeed."""
         started = self.clock()
         try:
-            live = await self.cluster.get(self._key)
-            self.seen_at = self.clock()
-            if live is not None and not self._may_take(live["spec"]):
-                return False
-            lease = build_lease(live, self.identity, self.namespace, self.seconds, datetime.now(UTC))
-            answer = await (self.cluster.create(lease) if live is None else self.cluster.replace(lease))
+            async with asyncio.timeout(self.term.retry):
+                answer = await self._renew() or await self._take()
+        except TimeoutError:
+            log.warning("lease not renewed", error=f"no answer within {self.term.retry:.1f} s")
+            return False
         except ConflictError:
             return False
         except DreamHubError as error:
             log.warning("lease not renewed", error=error.message)
             return False
-        self._renewed_at = started
+        if answer is None:
+            return False
+        self._held, self._renewed_at = answer, started
         self.epoch = answer["spec"].get("leaseTransitions", 0)
         return True
+
+    async def _renew(self) -> Manifest | None:
+        """By one request, when this process wrote the Lease last; None when that is not so, or not any more."""
+        held, self._held = self._held, None
+        if held is None:
+            return None
+        try:
+            return await self.cluster.replace(self._build(held))
+        except ConflictError:
+            return None
+
+    async def _take(self) -> Manifest | None:
+        live = await self.cluster.get(self._key)
+        if live is not None and not self._may_take(live["spec"]):
+            return None
+        lease = self._build(live)
+        return await (self.cluster.create(lease) if live is None else self.cluster.replace(lease))
+
+    def _build(self, live: Manifest | None) -> Manifest:
+        return build_lease(live, self.identity, self.namespace, self.seconds, datetime.now(UTC))
 
     def _may_take(self, spec: Manifest) -> bool:
         """Ours, free, or unchanged for its whole duration by our own clock (nobody's wall clock is trusted)."""

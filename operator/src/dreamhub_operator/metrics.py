@@ -34,6 +34,12 @@ class Metrics:
             registry=registry,
         )
         self.leader = Gauge("dreamhub_leader", "1 while this replica is the active one.", registry=registry)
+        self.event_loop_wait = Histogram(
+            "dreamhub_event_loop_wait_seconds",
+            "How late what was due came to its turn in the operator's process.",
+            buckets=SECONDS,
+            registry=registry,
+        )
         self._add_tenants(registry)
         self._add_jobs(registry)
         self.isolation = IsolationMetrics(registry)

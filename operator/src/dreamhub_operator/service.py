@@ -28,7 +28,7 @@ from dreamhub_operator.handlers import Handlers, build_settings
 from dreamhub_operator.isolation.round import RoundRunner
 from dreamhub_operator.isolation.verifier import Verifier
 from dreamhub_operator.kinds import REFLECTED, SECRET
-from dreamhub_operator.loops import Persistent
+from dreamhub_operator.loops import Heartbeat, Persistent
 from dreamhub_operator.master_keys import MasterKeyStore
 from dreamhub_operator.progress import ProgressPoll
 from dreamhub_operator.queue import WorkQueue
@@ -137,6 +137,7 @@ class Service:
         yield "ingest jobs", self._ingest_jobs.run
         yield "isolation", self._verifier.run
         yield "vector indexes", self._index_keeper.run
+        yield "heartbeat", Heartbeat(self.context.metrics.event_loop_wait.observe).run
         yield "models", ModelBudgets(self.context).run
         yield "progress", self._poll().run
         sweep = QueueSweep(self._queues, self.freshness.all_opened, self._ingest_jobs.add)

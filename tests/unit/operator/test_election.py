@@ -24,6 +24,9 @@ class FakeCluster:
     lease: Manifest | None = None
     version: int = 0
     down: bool = False
+    hangs: int = 0
+    """So many of the next writes get no answer, though they are done."""
+    looks: int = 0
 
     def _check(self) -> None:
         if self.down:
@@ -31,6 +34,7 @@ class FakeCluster:
 
     async def get(self, _: object) -> Manifest | None:
         self._check()
+        self.looks += 1
         return self.lease
 
     async def create(self, lease: Manifest) -> Manifest:
@@ -43,7 +47,11 @@ class FakeCluster:
         self._check()
         if lease["metadata"].get("resourceVersion") != str(self.version):
             raise ConflictError("changed")
-        return self._store(lease)
+        stored = self._store(lease)
+        if self.hangs:
+            self.hangs -= 1
+            await asyncio.Event().wait()
+        return stored
 
     def _store(self, lease: Manifest) -> Manifest:
         self.version += 1
@@ -120,6 +128,31 @@ async def test_without_the_api_server_the_holder_stops_before_another_may_begin(
     with pytest.raises(LeaseLostError):
         await election.hold()
     assert asyncio.get_running_loop().time() - began < 1
+
+
+async def test_a_request_that_hangs_is_given_up_while_others_still_fit_before_the_deadline() -> None:
+    arena = Arena()
+    election = Election(cast("Cluster", arena.cluster), "a", "ns", 1)
+    await election.acquire()
+    arena.cluster.hangs = 2
+    holding = asyncio.create_task(election.hold())
+    async with asyncio.timeout(10):
+        while arena.cluster.version < 6:
+            assert not holding.done()
+            await asyncio.sleep(0.01)
+    holding.cancel()
+
+
+async def test_a_holder_renews_by_one_request_and_looks_again_when_somebody_wrote_meanwhile() -> None:
+    arena = Arena()
+    election = arena.candidate("a")
+    assert [await election._try() for _ in range(5)] == [True] * 5
+    assert arena.cluster.looks == 1
+    assert arena.cluster.lease is not None
+    arena.cluster._store({**arena.cluster.lease, "metadata": {"labels": {"by": "hand"}}})
+    assert await election._try()
+    assert arena.cluster.looks == 2
+    assert arena.cluster.lease["metadata"]["labels"] == {"by": "hand"}
 
 
 @pytest.mark.parametrize(

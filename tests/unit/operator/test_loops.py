@@ -1,6 +1,7 @@
 """Errors of one loop, or of one tenant, stop nothing else; the loss of the Lease stops everything."""
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +12,7 @@ from dreamhub.domain.progress import Progress
 from dreamhub.sql.runs import RunStatus
 from dreamhub_operator import progress
 from dreamhub_operator.election import LeaseLostError
-from dreamhub_operator.loops import Persistent
+from dreamhub_operator.loops import Heartbeat, Persistent
 from dreamhub_operator.progress import ProgressPoll
 from dreamhub_operator.service import Service
 
@@ -119,3 +120,16 @@ async def test_the_process_outlives_a_loop_and_ends_without_its_lease() -> None:
     with pytest.raises(LeaseLostError):
         await asyncio.wait_for(stage.service.run(cast("Any", SimpleNamespace(event=asyncio.Event()))), 30)
     assert failing.runs == 1
+
+
+async def test_whoever_keeps_the_event_loop_to_itself_is_noticed() -> None:
+    waits: list[float] = []
+    beating = asyncio.create_task(Heartbeat(waits.append, every=0.001).run())
+    while not waits:
+        await asyncio.sleep(0)
+    time.sleep(0.1)  # noqa: ASYNC251 - what must not happen
+    waits.clear()
+    while not waits:
+        await asyncio.sleep(0)
+    beating.cancel()
+    assert waits[0] >= 0.09
