@@ -184,9 +184,10 @@ def live_error(error: DocumentError) -> JobError:
     return JobError.model_validate(error, from_attributes=True)
 
 
-def run_document_view(item: RunItem) -> JobDocument:
+def run_document_view(item: RunItem, name: str | None) -> JobDocument:
     return JobDocument(
         document_id=item.document_id,
+        name=name,
         version_id=item.version_id,
         outcome=item.outcome,
         pages=item.pages,

@@ -16,6 +16,9 @@ from rich.text import Text
 from dreamhub_client.errors import ApiError, ClientError
 from dreamhub_client.models import Citation, Hit
 
+FILE_COLUMNS = 500
+"""Of what is no terminal: a row of a table stays one line for whoever searches it, and no id in it is cut."""
+
 
 @dataclass(frozen=True)
 class Output:
@@ -57,7 +60,8 @@ class Output:
 
 
 def open_output(*, as_json: bool) -> Output:
-    return Output(as_json, Console(file=sys.stdout), Console(file=sys.stderr))
+    wide = None if sys.stdout.isatty() else FILE_COLUMNS
+    return Output(as_json, Console(file=sys.stdout, width=wide), Console(file=sys.stderr))
 
 
 def sentence(error: ApiError) -> str:

@@ -14,6 +14,8 @@ class DeadLetter(Wire):
     """A document that a job has given up."""
 
     document: str
+    name: str | None = None
+    """None when the document is gone, or never came to be."""
     version: str
     job: str
     """Name of the ingest job."""

@@ -270,6 +270,8 @@ class JobDocument(Wire):
     """How one document of a job ended, or that it has not."""
 
     document_id: str
+    name: str | None = None
+    """None when the document is gone, or never came to be."""
     version_id: str
     outcome: DocumentOutcome
     """Queued: it waits, or is being worked on; `error` then says what went wrong so far."""

@@ -41,7 +41,8 @@ async def test_dead_letters_are_listed_replayed_and_purged(caller: Caller, acme:
     rest = await caller.ok("GET", "/dead-letters", params={"cursor": page["nextCursor"]})
     letters = page["items"] + rest["items"]
     assert [letter["job"] for letter in letters] == ["first"] * 3 + ["second"] * 2
-    assert letters[0]["document"] == documents[0]["id"]
+    assert (letters[0]["document"], letters[0]["name"]) == (documents[0]["id"], "one.txt")
+    assert letters[2].get("name") is None, "it never came to be"
     assert (letters[0]["class"], letters[0]["reason"], letters[0]["attempts"]) == ("Permanent", "Broken", 0)
     assert (await caller.call("GET", "/dead-letters", params={"cursor": "x"}))[0] == 400
 

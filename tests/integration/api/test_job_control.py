@@ -75,7 +75,8 @@ async def test_approval_needs_its_own_scope_and_names_who_gave_it(
 
 async def test_what_a_job_costs_is_shown(caller: Caller, cluster: Cluster, acme: Tenant) -> None:
     await caller.ok("POST", "/ingest-jobs", json={**INLINE, "name": "priced"})
-    estimate = {"documents": 1, "bytes": 7, "tokens": 9, "cost": "0.42", "currency": "EUR", "basis": "Typical"}
+    price = {"cost": "0.42", "currency": "EUR", "basis": "Typical", "time": "2026-01-01T00:00:00.123456Z"}
+    estimate = {"documents": 1, "bytes": 7, "tokens": 9, **price}
     condition = {"type": "Approved", "status": "False", "reason": "ApprovalRequired", "message": "x"}
     times = {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
     await cluster.set_job_status(
@@ -85,6 +86,7 @@ async def test_what_a_job_costs_is_shown(caller: Caller, cluster: Cluster, acme:
             "phase": "AwaitingApproval",
             "reason": "ApprovalRequired",
             "estimate": estimate,
+            "resumeTime": "2026-01-02T00:00:00Z",
             "usage": {"tokens": 3, "cost": "0.14", "currency": "EUR"},
             "queue": {"position": 3, "sharePercent": 25, "etaSeconds": 60, "etaErrorSeconds": 20},
             "timing": {"queuedSeconds": 4.5},
@@ -93,6 +95,7 @@ async def test_what_a_job_costs_is_shown(caller: Caller, cluster: Cluster, acme:
     )
     job = await shown(caller, "priced", phase="AwaitingApproval")
     assert job["estimate"] == estimate
+    assert job["resumesAt"] == "2026-01-02T00:00:00Z"
     assert job["approval"] == {"required": True, "approved": False, "by": None}
     assert (job["cost"], job["currency"], job["progress"]["timing"]["queuedSeconds"]) == ("0.14", "EUR", 4.5)
     assert job["queue"] == {"position": 3, "sharePercent": 25, "etaSeconds": 60, "etaErrorSeconds": 20}

@@ -40,11 +40,18 @@ async def test_who_may_not_approve_is_told_so(cli: Cli, double: Double) -> None:
 
 async def test_documents_of_a_job_by_what_became_of_them(cli: Cli, double: Double) -> None:
     error = {"document": DOCUMENT_ID, "errorClass": "Permanent", "reason": "EncryptedPDF", "message": "save \x1b[31mit"}
-    item = {"documentId": DOCUMENT_ID, "versionId": VERSION_ID, "outcome": "Failed", "error": error}
+    item = {
+        "documentId": DOCUMENT_ID,
+        "name": "plan\x1b[2J.pdf",
+        "versionId": VERSION_ID,
+        "outcome": "Failed",
+        "error": error,
+    }
     double.on("GET", "/api/v1/ingest-jobs/job-1/documents", answer({"items": [item]}))
     done = await cli("jobs", "documents", "job-1", "-o", "failed", "-o", "Queued", "--reason", "EncryptedPDF")
     assert done.exit_code == 0, done.output
     assert "EncryptedPDF" in done.stdout
+    assert "plan" in done.stdout
     assert "\x1b" not in done.stdout
     query = [pair for pair in double.asked[-1].query if pair[0] != "limit"]
     assert query == [("outcome", "Failed"), ("outcome", "Queued"), ("reason", "EncryptedPDF")]

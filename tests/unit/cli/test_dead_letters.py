@@ -17,11 +17,16 @@ def letter(**fields: Any) -> dict[str, Any]:
 
 
 async def test_all_pages_are_listed_without_trusting_their_words(cli: Cli, double: Double) -> None:
-    pages = ({"items": [letter()], "nextCursor": "on"}, {"items": [letter(job="job-2", reason="WorkerLost")]})
+    pages = (
+        {"items": [letter(name="plan\x1b[2J.pdf")], "nextCursor": "on"},
+        {"items": [letter(job="job-2", reason="WorkerLost")]},
+    )
     double.on("GET", LETTERS, *map(answer, pages))
     done = await cli("dead-letters")
     assert done.exit_code == 0, done.output
     assert all(word in done.stdout for word in ("job-1", "EncryptedPDF", "job-2", "WorkerLost"))
+    assert "plan" in done.stdout
+    assert VERSION_ID in done.stdout, "what a replay is told"
     assert "\x1b" not in done.stdout
     assert dict(double.asked[-1].query)["cursor"] == "on"
 

@@ -9,6 +9,7 @@ import structlog
 from dreamhub.crd.ingest_job import MAX_DOCUMENTS
 from dreamhub.errors import UnavailableError
 from dreamhub.sql import dead_letters as sql
+from dreamhub.sql.document_names import fetch_names
 from dreamhub_api.services.ingest_jobs import IngestJobsService
 from dreamhub_api.services.sessions import Sessions
 from dreamhub_client.dead_letters import DeadLetter, DeadLetterChoice, DeadLetterPage, Replay
@@ -27,7 +28,9 @@ class DeadLettersService:
         await self._reopen(tenant)
         async with self._sessions.open(tenant, readonly=True) as session:
             page = await sql.list_dead_letters(session.conn, job, cursor=cursor, limit=limit)
-        return DeadLetterPage(items=tuple(map(_view, page.items)), next_cursor=page.next_cursor)
+            called = await fetch_names(session.conn, session.keys, [letter.error.document for letter in page.items])
+        items = tuple(_view(letter, called.get(letter.error.document)) for letter in page.items)
+        return DeadLetterPage(items=items, next_cursor=page.next_cursor)
 
     async def replay(self, tenant: str, choice: DeadLetterChoice) -> Replay:
         """Order their documents once more, as one new job.
@@ -65,9 +68,10 @@ class DeadLettersService:
                 await sql.reopen(session.conn, over)
 
 
-def _view(letter: sql.DeadLetter) -> DeadLetter:
+def _view(letter: sql.DeadLetter, name: str | None) -> DeadLetter:
     return DeadLetter(
         document=letter.error.document,
+        name=name,
         version=letter.version_id,
         job=letter.job,
         error_class=letter.error.error_class,

@@ -18,6 +18,7 @@ from dreamhub.crd.ingest_job import IngestJob as Resource
 from dreamhub.errors import ConflictError, DreamHubError, InvalidInputError, NotFoundError, UnavailableError
 from dreamhub.sql import documents as documents_sql
 from dreamhub.sql import runs
+from dreamhub.sql.document_names import fetch_names
 from dreamhub.sql.quota import give_up_place, reserve_place
 from dreamhub.storage.progress import forget
 from dreamhub_api.cluster.resources import Cluster
@@ -193,9 +194,9 @@ class IngestJobsService:
         job = await self.find(tenant, name)
         async with self._sessions.open(tenant, readonly=True) as session:
             page = await runs.list_run_documents(session.conn, job.metadata.uid, cursor=cursor, limit=limit, only=only)
-        return JobDocumentPage(
-            items=tuple(run_document_view(item) for item in page.items), next_cursor=page.next_cursor
-        )
+            called = await fetch_names(session.conn, session.keys, [item.document_id for item in page.items])
+        items = tuple(run_document_view(item, called.get(item.document_id)) for item in page.items)
+        return JobDocumentPage(items=items, next_cursor=page.next_cursor)
 
     async def task(self, tenant: str, name: str, now: datetime) -> Task:
         return build_task(job_view(await self.find(tenant, name)), now)

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from dreamhub_cli.commands.options import Json
@@ -77,12 +77,13 @@ def choose(job: str | None, versions: list[str] | None) -> DeadLetterChoice:
 
 
 def build_table(letters: list[DeadLetter]) -> Table:
-    table = Table("Failed", "Job", "Document", "Version", "Reason", "Message", box=None)
+    """The version is what a replay is told: it is never cut, however narrow the terminal."""
+    table = Table("Failed", "Job", "Document", Column("Version", min_width=36), "Reason", "Message", box=None)
     for letter in letters:
         table.add_row(
             letter.failed_at.strftime("%Y-%m-%d %H:%M"),
             letter.job,
-            letter.document,
+            Text(printable(letter.name or letter.document)),
             letter.version,
             letter.reason,
             Text(printable(letter.message)),

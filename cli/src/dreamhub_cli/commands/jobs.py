@@ -86,7 +86,7 @@ def build_documents_table(found: list[JobDocument]) -> Table:
         table.add_column(heading)
     for item in found:
         table.add_row(
-            item.document_id,
+            Text(printable(item.name or item.document_id)),
             Text(item.outcome, style=_STYLES.get(item.outcome, "")),
             str(item.pages),
             str(item.chunks),

@@ -155,8 +155,9 @@ def conclude(output: Output, sent: Sequence[Sent], jobs: Sequence[IngestJob], up
             output.say(f"{item.document.name}  ", (item.document.id, "dim"), f"  {state}")
         if item.error is not None:
             output.note((f"{item.found.name}: ", "bold red"), refusal(item.error))
+    called = {item.document.id: item.document.name for item in sent if item.document is not None}
     for update in updates:
-        report(output, update)
+        report(output, update, called)
     if not updates:
         for job in jobs:
             output.say("ingesting as ", (job.name, "bold"), f": `dreamhub watch {job.name}` follows it")

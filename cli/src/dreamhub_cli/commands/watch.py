@@ -1,6 +1,7 @@
 """`dreamhub watch JOB`."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Annotated
 
@@ -54,8 +55,8 @@ async def follow(client: Client, output: Output, job: str, seconds: float, *, st
     return last
 
 
-def report(output: Output, update: JobUpdate) -> None:
-    """How the job ended: a line, and a sentence for each failed document."""
+def report(output: Output, update: JobUpdate, called: Mapping[str, str] | None = None) -> None:
+    """How the job ended: a line, and a sentence for each of the first documents that failed."""
     told = update.progress
     count = told.documents
     output.say(
@@ -66,7 +67,10 @@ def report(output: Output, update: JobUpdate) -> None:
     if update.phase == "Failed" and update.message and not update.errors:
         output.say(f"  {update.message} ({update.reason})")
     for error in update.errors:
-        output.say(f"  {error.document}: {error.message} ({error.reason})")
+        name = (called or {}).get(error.document, error.document)
+        output.say(f"  {name}: {error.message} ({error.reason})")
+    if told.documents.failed > len(update.errors):
+        output.say(f"  all of them: `dreamhub jobs documents {update.name} --outcome Failed`")
 
 
 def verdict(update: JobUpdate) -> ExitCode:

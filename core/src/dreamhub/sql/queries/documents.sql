@@ -33,6 +33,9 @@ FROM documents d
 CROSS JOIN LATERAL (SELECT * FROM document_versions WHERE document_id = d.id ORDER BY number DESC LIMIT 1) v
 WHERE d.id = $1
 
+-- name: fetch_metas
+SELECT id, meta_ct FROM documents WHERE id = ANY ($1::text[])
+
 -- name: list_documents
 SELECT
     d.id AS doc_id, d.meta_ct, d.source, d.active_version, d.created_at AS doc_created_at, d.updated_at,
