@@ -42,6 +42,14 @@ def test_without_a_policy_everyone_gets_through(here: Namespace, elsewhere: Name
     assert here.opens("client", f"server.{here.name}.svc.cluster.local", 80)
 
 
+def test_nobody_answers_for_a_pod_that_is_gone(here: Namespace) -> None:
+    here.start(server("gone", here.image))
+    address = here.address("gone")
+    assert here.opens("client", address)
+    here.kubectl("delete", "pod", "gone")
+    assert here.closes("client", address)
+
+
 def test_default_deny_keeps_pods_out_and_lets_the_node_probe(
     here: Namespace, elsewhere: Namespace, address: str
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from .gate import CLAIMS, read_claims, serve
 from .model import parse_namespace, parse_node, parse_pod, parse_policy
-from .node import apply_masquerade, apply_routes, apply_rules, install_cni, plan_routes
+from .node import apply_dead_end, apply_masquerade, apply_routes, apply_rules, install_cni, plan_routes
 from .rules import ruleset
 from .store import Snapshot, Store
 from .watch import Server, Watch
@@ -52,6 +52,7 @@ def main() -> None:
     host, _, port = os.environ["API_SERVER"].rpartition(":")
     server, node = Server(host, int(port)), _Node(os.environ["NODE_NAME"])
     store = Store(claims=read_claims(CLAIMS))
+    apply_dead_end(os.environ["POD_SUBNET"])
     apply_masquerade(os.environ["POD_SUBNET"])
     tasks = [Watch(server, store, kind, path, parse).follow_forever for kind, (path, parse) in _PATHS.items()]
     for task in (*tasks, lambda: serve(store)):

@@ -56,6 +56,11 @@ def apply_rules(script: str) -> None:
     run("nft", "-f", "-", stdin=script)
 
 
+def apply_dead_end(subnet: str) -> None:
+    """Refuse what is meant for a pod that is gone: the default route would carry it, and what is in it, elsewhere."""
+    run("ip", "route", "replace", "unreachable", subnet)
+
+
 def apply_masquerade(subnet: str) -> None:
     apply_rules(_MASQUERADE.format(subnet=subnet))
 
