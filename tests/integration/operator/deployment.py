@@ -205,3 +205,20 @@ async def ready_tenant(api: Api, name: str, **spec: Any) -> dict[str, Any]:
         return body if condition(body, "Ready").get("status") == "True" else None
 
     return await eventually(look, f"tenant {name} Ready")
+
+
+async def look_again(api: Api, operator: OperatorProcess) -> None:
+    """Return when the operator has looked at every Tenant since, which it does each second."""
+    wanted = 'dreamhub_reconcile_seconds_count{kind="Tenant"}'
+    tenants = len((await api.ok("GET", TENANTS))["items"])
+
+    async def count() -> int:
+        metrics = await operator.fetch("/metrics")
+        return int(float(next(line.split()[-1] for line in metrics.splitlines() if line.startswith(wanted))))
+
+    enough = await count() + 2 * tenants + 1
+
+    async def looked() -> bool:
+        return await count() >= enough
+
+    await eventually(looked, "every Tenant is looked at again")

@@ -15,7 +15,14 @@ from dreamhub.crd.ingest_job import IngestReason
 from dreamhub.sql.quota import Limits, admit_jobs, fetch_admissions, fetch_usage, set_limits
 from tests.integration.conftest import Database
 from tests.integration.operator.control_plane import Api
-from tests.integration.operator.deployment import TENANTS, OperatorProcess, condition, eventually, ready_tenant
+from tests.integration.operator.deployment import (
+    TENANTS,
+    OperatorProcess,
+    condition,
+    eventually,
+    look_again,
+    ready_tenant,
+)
 from tests.integration.operator.kubelet import Kubelet, jobs_path, succeeded
 from tests.integration.operator.test_ingest_job import INLINE, create, path_of, upload, wait_for, wait_for_job
 
@@ -254,6 +261,7 @@ async def test_a_breach_of_isolation_stops_new_jobs_and_not_knowing_does_not(
         return (await api.call("PATCH", path, patch, "application/merge-patch+json"))[0] == 200
 
     await eventually(say, "the condition is written")
+    await look_again(api, operator)
     kubelet = await create(api, "job", tenant, **INLINE)
     if held == "False":
         body = await wait_for(api, "job", IngestReason.ISOLATION_FAILED, tenant)

@@ -19,6 +19,7 @@ from tests.integration.operator.deployment import (
     OperatorProcess,
     condition,
     eventually,
+    look_again,
     ready_tenant,
     tenant_manifest,
 )
@@ -144,21 +145,9 @@ async def test_a_settled_tenant_is_left_in_peace(api: Api, operator: OperatorPro
     await ready_tenant(api, "quiet", resources={"requests": {"cpu": "0.5", "memory": "1024Mi"}, "limits": {"cpu": 1}})
     paths = [policies("quiet", "default-deny"), "/api/v1/namespaces/dh-quiet/resourcequotas/tenant", f"{TENANTS}/quiet"]
     before = [(await api.ok("GET", path))["metadata"]["resourceVersion"] for path in paths]
-    looks = await _count_looks(operator)
-
-    async def looked_again() -> bool:
-        return await _count_looks(operator) > looks + 20
-
-    await eventually(looked_again, "every tenant looked at again")
+    await look_again(api, operator)
     after = [(await api.ok("GET", path))["metadata"]["resourceVersion"] for path in paths]
     assert after == before
-
-
-async def _count_looks(operator: OperatorProcess) -> int:
-    """Reconciles of Tenants so far."""
-    wanted = 'dreamhub_reconcile_seconds_count{kind="Tenant"}'
-    metrics = await operator.fetch("/metrics")
-    return int(float(next(line.split()[-1] for line in metrics.splitlines() if line.startswith(wanted))))
 
 
 async def test_a_foreign_namespace_is_never_taken(api: Api, operator: OperatorProcess) -> None:
