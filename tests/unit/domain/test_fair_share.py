@@ -329,8 +329,10 @@ def test_five_thousand_blocked_jobs_make_no_work_for_another_tenants_first(*, ca
     books = CountingBooks(HALF_LIFE)
     share = FairShare(Policy(2), books)
     share.set_terms("heavy", Terms(limit=1 if capped else None))
+    CountingTime.compared = 0
     for number in range(5_000):
         share.wait(Order(f"h{number}", "heavy", CountingTime(number), 1000))
+    assert CountingTime.compared <= 5_000 * 2 * 13
     share.grant(6000.0)
     books.looks = CountingTime.compared = 0
     if not capped:
