@@ -1,11 +1,11 @@
-"""An operator that dies: real servers behind it, and a process that ends before or after its n-th change of anything.
+"""An operator that dies: real servers behind it, and a process that ends right before its n-th change of anything.
 
 Reads are not counted: a process that dies at a read has done what one has done that dies before its next change.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -23,8 +23,6 @@ from dreamhub_operator.watched import Watched
 from tests.integration.operator.control_plane import Api
 from tests.integration.operator.deployment import TENANTS, condition
 from tests.integration.operator.test_deletion import CONTENT
-
-When = Literal["before", "after"]
 
 CHANGES = frozenset(
     {
@@ -47,7 +45,6 @@ class Fate:
 
     at: int = 0
     """0 for never."""
-    when: When = "before"
     changes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     """What was refused or did not answer, and was tried again."""
@@ -55,9 +52,10 @@ class Fate:
     def wrap(self, target: Any) -> Any:
         return _Mortal(target, self)
 
-    def meet(self, when: When) -> None:
-        if len(self.changes) == self.at and when == self.when:
-            raise DeathError(f"{when} change {self.at}: {self.changes[-1]}")
+    def meet(self, change: str) -> None:
+        self.changes.append(change)
+        if len(self.changes) == self.at:
+            raise DeathError(f"before change {self.at}: {change}")
 
 
 class _Mortal:
@@ -71,12 +69,8 @@ class _Mortal:
 
     def _mortal(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         async def call(*arguments: Any, **options: Any) -> Any:
-            self._fate.changes.append(f"{type(self._target).__name__}.{name}")
-            self._fate.meet("before")
-            try:
-                return await method(*arguments, **options)
-            finally:
-                self._fate.meet("after")
+            self._fate.meet(f"{type(self._target).__name__}.{name}")
+            return await method(*arguments, **options)
 
         return call
 
@@ -124,9 +118,9 @@ class World:
         is_current = body.get("status", {}).get("observedGeneration") == body["metadata"]["generation"]
         return "deletionTimestamp" not in body["metadata"] and is_current and ready.get("status") == "True"
 
-    async def outlive(self, name: str, at: int, when: When) -> bool:
+    async def outlive(self, name: str, at: int) -> bool:
         """A process that dies there, and one after it that does not. False: it was done before that."""
-        fate = Fate(at, when)
+        fate = Fate(at)
         try:
             await self.live(name, fate)
         except DeathError:
