@@ -139,3 +139,11 @@ def test_only_ten_errors_travel() -> None:
 
 def test_an_empty_run_has_no_share() -> None:
     assert sum_up(RunTotals(0, 0, collected=True), [], Progress()).percent == 0
+
+
+def test_of_a_source_that_is_being_read_there_is_no_percent() -> None:
+    done = [share(done=9, weight=900)]
+    reading = sum_up(replace(RUN, collected=False), done, Progress())
+    assert (reading.percent, reading.reading, reading.eta_seconds) == (0, True, None)
+    after = sum_up(RUN, done, reading)
+    assert (after.percent, after.reading) == (90, False)

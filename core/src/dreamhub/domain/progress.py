@@ -54,6 +54,8 @@ class Progress(_Wire):
     state: RunState = "Running"
     stage: Stage = "Starting"
     documents: DocumentCounts = DocumentCounts()
+    reading: bool = False
+    """The source is still being read: nobody knows how many documents there will be."""
     pages: Count = 0
     chunks: Count = 0
     """Chunks stored so far, of documents already visible or not."""

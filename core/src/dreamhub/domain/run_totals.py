@@ -38,6 +38,8 @@ class WorkerReport(BaseModel):
     current_chunks: Count = 0
     """Stored of the document in hand."""
     tokens: Count = 0
+    reading: bool = False
+    """It reads the run's source beside its documents."""
     awaiting_approval: bool = False
     """It idles until a person approves what was collected."""
     short_of_tokens: Count = 0
@@ -88,7 +90,10 @@ def sum_up(
     errors: Sequence[DocumentError] = (),
     state: RunState = "Running",
 ) -> Progress:
-    """The next snapshot after `before`. Its percent is never below that one's, and 100 only at the end."""
+    """The next snapshot after `before`. Its percent is never below that one's, and 100 only at the end.
+
+    While the source is being read it stands still: a share of what has come so far would be a share of nothing.
+    """
     final = state != "Running"
     alive = [worker.report for worker in workers if worker.alive]
     settled = sum(worker.weight for worker in workers)
@@ -105,6 +110,7 @@ def sum_up(
             skipped=sum(worker.skipped for worker in workers),
             failed=sum(worker.failed for worker in workers),
         ),
+        reading=not final and not run.collected,
         pages=sum(worker.pages for worker in workers),
         chunks=sum(worker.chunks for worker in workers) + sum(report.current_chunks for report in alive),
         tokens=sum(worker.report.tokens for worker in workers),
@@ -112,7 +118,7 @@ def sum_up(
         short_of_tokens=short,
         estimated_tokens=estimated[0] if estimated else before.estimated_tokens,
         estimated_bytes=estimated[1] if estimated else before.estimated_bytes,
-        percent=max(before.percent, 100 if final else min(99, int(share * 100))),
+        percent=max(before.percent, 100 if final else min(99, int(share * 100)) if run.collected else 0),
         chunks_per_second=round(sum(report.chunks_per_second for report in alive), 1),
         eta_seconds=0 if final else (None if short else _eta(run, share, workers)),
         timing=_add_up(workers),

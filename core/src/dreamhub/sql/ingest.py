@@ -37,6 +37,7 @@ __all__ = [
     "EmbeddingSpace",
     "NewRun",
     "OpenWork",
+    "Reading",
     "RunAttempt",
     "RunDocument",
     "RunOutcome",
@@ -49,6 +50,7 @@ __all__ = [
     "ensure_generation",
     "fail_version",
     "fetch_finished_documents",
+    "find_reading",
     "finish_run",
     "hold_run",
     "mark_collected",
@@ -106,6 +108,17 @@ class OpenWork:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """Of a run's source."""
+
+    is_over: bool
+    is_under_way: bool
+    """Another worker that lives is at it."""
+    first_alive: int
+    """The lowest number of a worker that lives."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunDocument:
     """How one document of a run ended."""
 
@@ -157,6 +170,18 @@ async def count_open(conn: Connection, uid: str) -> OpenWork:
     row = await conn.fetchrow(_SQL["fetch_open_count"], uid)
     return (
         OpenWork(row["open"], row["collected"], row["finished"]) if row else OpenWork(0, collected=True, finished=True)
+    )
+
+
+async def find_reading(conn: Connection, run: RunAttempt) -> Reading:
+    """Who reads the run's source, as one of its workers sees it."""
+    open_work = await count_open(conn, run.uid)
+    rows = await conn.fetch(_SQL["fetch_workers"], run.uid, LEASE_SECONDS)
+    alive = {row["worker"]: _read_share(row).report for row in rows if row["alive"]}
+    return Reading(
+        is_over=open_work.collected or open_work.finished,
+        is_under_way=any(report.reading for worker, report in alive.items() if worker != run.worker),
+        first_alive=min(alive, default=run.worker),
     )
 
 

@@ -101,8 +101,10 @@ def run(reason: IngestReason, message: str, status: RunStatus | None) -> Finding
 
 
 def progress_of(status: RunStatus) -> Finding:
-    counts = status.progress.documents
-    return run(_STAGES[status.progress.stage], f"{counts.done + counts.failed} of {_count(counts.total)}", status)
+    counts, reading = status.progress.documents, status.progress.reading
+    more = " so far; the source is still being read, and nobody knows how many there will be" if reading else ""
+    message = f"{counts.done + counts.failed} of {_count(counts.total)}{more}"
+    return run(_STAGES[status.progress.stage], message, status)
 
 
 def succeed(status: RunStatus) -> Finding:
