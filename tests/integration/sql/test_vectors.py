@@ -1,6 +1,8 @@
 """A tenant's vector index: built by the operator, used by searches, complete whatever is written meanwhile."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from dreamhub import names
 from dreamhub.errors import NotFoundError
 from dreamhub.sql.connections import Connection, Pool
+from dreamhub.sql.documents import delete_document
 from dreamhub.sql.pool import tenant_transaction
 from dreamhub.sql.search import SearchQuery, search
 from dreamhub.sql.vectors import build_vector_index, drop_vector_indexes, fetch_vector_indexes, refresh_statistics
@@ -19,6 +22,10 @@ ASKED = tuple(range(0, len(TEXTS), 150))
 USES = """
     SELECT coalesce(sum(idx_scan), 0) FROM pg_stat_user_indexes
     WHERE schemaname = $1 AND indexrelname LIKE 'chunks\\_vectors\\_%'
+"""
+LOOKED_AFTER = """
+    SELECT autovacuum_count > 0 AND autoanalyze_count > 0 FROM pg_stat_user_tables
+    WHERE schemaname = $1 AND relname = 'chunks'
 """
 OPTIONS = "SELECT reloptions FROM pg_class WHERE oid = $1::regclass"
 
@@ -73,6 +80,33 @@ async def test_what_is_written_after_the_build_is_found(
     async with tenant_transaction(api_pool, tenant.tenant, readonly=True) as conn:
         hits = await search(conn, tenant.keys, SearchQuery(embed("A late sentence."), (), 0.0))
     assert hits[0].document_name == "second.txt"
+
+
+@asynccontextmanager
+async def often_vacuumed(database: Database) -> AsyncIterator[Connection]:
+    """A superuser's connection to a server that looks for work every second, not every minute."""
+    async with connected(database.server.superuser_url) as admin:
+        await admin.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+        await admin.execute("SELECT pg_reload_conf()")
+        try:
+            yield admin
+        finally:
+            await admin.execute("ALTER SYSTEM RESET autovacuum_naptime")
+            await admin.execute("SELECT pg_reload_conf()")
+
+
+async def test_what_a_deletion_leaves_behind_is_cleared_away(
+    tenant: TenantLogin, tenant_connection: Connection, operator_connection: Connection, database: Database
+) -> None:
+    """Far below the tenth and the fifth of a table at which the server would look after it by itself."""
+    await ingest(tenant_connection, tenant.keys, File("stays.txt", TEXTS[:880]))
+    goes = await ingest(tenant_connection, tenant.keys, File("goes.txt", TEXTS[880:1_000]))
+    await refresh_statistics(operator_connection, tenant.tenant)
+    await delete_document(tenant_connection, goes.document_id)
+    await tenant_connection.execute("SELECT pg_stat_force_next_flush()")
+    async with often_vacuumed(database) as admin, asyncio.timeout(90):
+        while not await admin.fetchval(LOOKED_AFTER, names.database_role(tenant.tenant)):
+            await asyncio.sleep(0.1)
 
 
 async def test_a_tenant_without_tables_or_chunks(operator_connection: Connection, tenant: TenantLogin) -> None:

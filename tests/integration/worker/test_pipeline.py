@@ -77,19 +77,6 @@ async def test_the_same_inline_text_again_is_the_same_document(rig: Rig) -> None
     assert [tuple(row) for row in loose] == [(again.version_id, True, first.version_id)], "a sweeper clears it away"
 
 
-async def test_the_same_document_twice_adds_nothing(rig: Rig) -> None:
-    item = await rig.upload("a.txt", b"Thirty days of holiday. " * 300)
-    first = await rig.ingest(item)
-    before = await rig.pool.fetch("SELECT landing, ordinal, body_ct FROM chunks ORDER BY 1, 2")
-
-    second = await rig.ingest(item)
-
-    assert (first.documents.skipped, second.documents.skipped) == (0, 1)
-    assert second.documents.done == 1
-    assert await rig.pool.fetch("SELECT landing, ordinal, body_ct FROM chunks ORDER BY 1, 2") == before
-    assert rig.objects.requests == [("GET", item.version_id)]
-
-
 async def test_force_replaces_the_chunks(rig: Rig) -> None:
     item = await rig.upload("a.txt", b"Thirty days of holiday. " * 300)
     await rig.ingest(item)

@@ -10,6 +10,18 @@ from tests.integration.worker.support import Rig
 
 LINK_SECONDS = 60
 
+CONTENT = (
+    "documents",
+    "document_versions",
+    "chunks",
+    "term_counts",
+    "index_generations",
+    "token_uses",
+    "quota",
+    "object_outbox",
+)
+"""All that a tenant has, but for what tells of its runs."""
+
 
 async def test_originals_come_from_and_go_to_a_real_store_by_presigned_links(
     rig: Rig, object_store: ObjectStore
@@ -60,6 +72,29 @@ async def test_the_wait_for_a_provider_is_told_apart_from_its_work(rig: Rig) -> 
     assert 0.6 <= progress.timing.embed_wait_seconds < 5
     assert progress.tokens > 0
     assert await rig.count("SELECT dimensions FROM index_generations WHERE active") == DIMENSIONS
+
+
+async def read_rows(rig: Rig) -> set[tuple[str, ...]]:
+    """Where every row stands and who wrote it: an UPDATE that changes nothing shows too."""
+    selects = (f"SELECT '{table}', ctid::text, xmin::text FROM {table}" for table in CONTENT)
+    return {tuple(row) for row in await rig.pool.fetch(" UNION ALL ".join(selects))}
+
+
+async def test_an_unchanged_corpus_again_asks_no_provider_and_writes_no_row(rig: Rig) -> None:
+    corpus = {f"{number}.txt": b"Thirty days of holiday, of %d. " % number * 300 for number in range(3)}
+    async with run_provider() as provider:
+        items = [await rig.upload(*file) for file in corpus.items()]
+        first = await rig.ingest(*items, **behind(provider))
+        calls, fetched, rows = len(provider.requests), len(rig.objects.requests), await read_rows(rig)
+        assert min(calls, fetched) >= len(corpus)
+        assert {table for table, _, _ in rows} >= {"documents", "chunks", "term_counts", "token_uses"}
+
+        again = await rig.ingest(*[await rig.upload(*file) for file in corpus.items()], **behind(provider))
+
+    assert (first.documents.done, first.documents.skipped) == (3, 0)
+    assert (again.documents.done, again.documents.skipped, again.tokens) == (3, 3, 0)
+    assert (len(provider.requests), len(rig.objects.requests)) == (calls, fetched)
+    assert await read_rows(rig) == rows
 
 
 async def test_a_refused_key_fails_the_rest_of_the_job_at_once(rig: Rig) -> None:
