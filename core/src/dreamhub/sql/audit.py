@@ -15,8 +15,8 @@ from dreamhub.sql.queries import load_queries
 from dreamhub.sql.schema import fetch_schema_version
 
 _SQL = load_queries("audit")
-_DIGESTS = f"{_SQL['lines']}\n{_SQL['digests']}"
-_STATE = f"{_SQL['lines']}\n{_SQL['state']}"
+_DIGESTS = f"{_SQL['all']}\n{_SQL['lines']}\n{_SQL['digests']}"
+_STATE = f"{_SQL['one']}\n{_SQL['lines']}\n{_SQL['state']}"
 
 _POWERS = ("SUPERUSER", "CREATEDB", "CREATEROLE", "REPLICATION", "BYPASSRLS", "INHERIT")
 _OWN = frozenset({"*", "dreamhub_owner", "dreamhub_api", "dreamhub_operator", "dreamhub_tenant"})
@@ -53,7 +53,7 @@ class Digests:
 async def fetch_digests(conn: Connection) -> Digests:
     found: dict[str, dict[str, str]] = {}
     version = await fetch_schema_version(conn)
-    for row in await conn.fetch(_DIGESTS, None):
+    for row in await conn.fetch(_DIGESTS):
         found.setdefault(row["tenant"], {})[row["part"]] = row["digest"]
     return Digests(version, found)
 

@@ -1,20 +1,38 @@
 -- What the catalogs say about every tenant's roles, schema and tables, in words that are the same for all tenants: a
 -- tenant's own names are written as '*'. Readable by everybody who may connect; passwords are not, and are not in it.
 
--- name: lines
+-- name: all
 WITH spaces AS (
-    SELECT n.oid, n.nspname AS role, substr(n.nspname, 3) AS tenant, n.nspacl, n.nspowner
-    FROM pg_namespace n
-    WHERE n.nspname LIKE 't\_%' AND ($1::text IS NULL OR n.nspname = 't_' || $1)
-), roles AS (
-    SELECT s.tenant, s.role, r.oid, r.rolname, r.rolcanlogin, r.rolinherit,
-        CASE WHEN r.rolname = s.role THEN 'role' ELSE substr(r.rolname, length(s.role) + 2) END AS part,
-        r.rolsuper, r.rolcreatedb, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolconnlimit
-    FROM spaces s JOIN pg_roles r ON r.rolname IN (s.role, s.role || '.a', s.role || '.b')
+    SELECT oid, nspname AS role, substr(nspname, 3) AS tenant, nspacl, nspowner
+    FROM pg_namespace WHERE nspname LIKE 't\_%'
 ), tables AS (
     SELECT s.tenant, s.role, c.oid, c.relname, c.relacl, c.relowner, c.relrowsecurity, c.relforcerowsecurity
     FROM spaces s JOIN pg_class c ON c.relnamespace = s.oid
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+)
+
+-- name: one
+-- No index leads from a schema to its tables but that of what depends on it.
+WITH spaces AS (
+    SELECT oid, nspname AS role, substr(nspname, 3) AS tenant, nspacl, nspowner
+    FROM pg_namespace WHERE nspname = 't_' || $1
+), tables AS (
+    SELECT s.tenant, s.role, c.oid, c.relname, c.relacl, c.relowner, c.relrowsecurity, c.relforcerowsecurity
+    FROM spaces s
+    JOIN pg_depend d ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = s.oid
+        AND d.classid = 'pg_class'::regclass
+    JOIN pg_class c ON c.oid = d.objid AND c.relnamespace = s.oid
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+)
+
+-- name: lines
+, roles AS (
+    SELECT s.tenant, s.role, r.oid, r.rolname, r.rolcanlogin, r.rolinherit, p.part,
+        r.rolsuper, r.rolcreatedb, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolconnlimit
+    FROM spaces s
+    CROSS JOIN LATERAL (VALUES ('role', s.role), ('a', (s.role || '.a')::name), ('b', (s.role || '.b')::name))
+        p (part, name)
+    JOIN pg_roles r ON r.rolname = p.name
 ), grants AS (
     SELECT s.tenant, s.role, 'schema' AS object, a.grantee, a.privilege_type, a.is_grantable
     FROM spaces s, aclexplode(COALESCE(s.nspacl, acldefault('n', s.nspowner))) a
