@@ -46,6 +46,7 @@ async def test_progress_travels_from_worker_to_operator_and_api(
     assert started is not None
     assert (started.progress.state, started.progress.documents.total) == ("Running", 3)
     await enqueue(conn, run, [NewItem("ver_a", "doc_a")])
+    await mark_collected(conn, run)
     await save_report(conn, run, WorkerReport(stage="Embedding", current_weight=ITEM_WEIGHT / 2, tokens=7))
     progress = await sum_up_run(conn, RUN.uid)
     assert progress is not None
@@ -53,7 +54,7 @@ async def test_progress_travels_from_worker_to_operator_and_api(
     found = await fetch_progress(operator_connection, tenant.tenant, [RUN.uid, "absent"])
     assert list(found) == [RUN.uid]
     assert (found[RUN.uid].progress, found[RUN.uid].attempt, found[RUN.uid].build) == (progress, 1, "1.0")
-    assert not found[RUN.uid].collected
+    assert (started.collected, found[RUN.uid].collected) == (False, True)
 
 
 async def test_overtaken_attempt_writes_nothing(tenant_connection: Connection) -> None:

@@ -34,9 +34,10 @@ from dreamhub.sql.work_items import (
     list_open_items,
     return_item,
     settle_item,
+    skip_unchanged,
 )
 from tests.integration.conftest import TenantLogin
-from tests.integration.sql.support import File, connected
+from tests.integration.sql.support import File, connected, ingest
 
 RUN = NewRun("run-1", "handbook", "1.0", "pod")
 ERROR = DocumentError(document="doc_a", error_class="Transient", reason="ObjectStoreUnavailable", message="away")
@@ -123,6 +124,32 @@ async def test_what_is_settled_begins_no_more(tenant_connection: Connection) -> 
     assert outcome.outcome == "Done"
 
 
+async def test_what_stands_as_it_was_is_skipped_together(tenant: TenantLogin, tenant_connection: Connection) -> None:
+    conn = tenant_connection
+    known = [await ingest(conn, tenant.keys, File(f"{name}.md", (name,))) for name in "abc"]
+    new = await register_upload(conn, tenant.keys, File("d.md", ("d",)).upload())
+    active, held, other = (document.version_id for document in known)
+    generation = await conn.fetchval("SELECT generation FROM document_versions WHERE id = $1", active)
+    run = await begun(conn, active, held, other, new.version_id)
+
+    async with connected(tenant.url) as rival, rival.transaction():
+        await rival.execute("SELECT FROM work_items WHERE version_id = $1 FOR UPDATE", held)
+        wanted = [active, held, new.version_id, "unknown"]
+        assert await skip_unchanged(conn, run, wanted, generation + 1) == set()
+        assert await skip_unchanged(conn, run, wanted, generation) == {active}
+    assert await skip_unchanged(conn, run, wanted, generation) == {held}, "nobody is about to settle it any more"
+    assert await skip_unchanged(conn, run, wanted, generation) == set()
+    assert await open_versions(conn) == [other, new.version_id], "what was not delivered to it is not its"
+    counters = await conn.fetchrow("SELECT done, skipped, failed, weight FROM run_workers")
+    weight = await conn.fetchval("SELECT sum(weight)::bigint FROM work_items WHERE state = 'Skipped'")
+    assert counters is not None
+    assert tuple(counters) == (2, 2, 0, weight)
+    assert [item.outcome for item in await fetch_finished_documents(conn, RUN.uid)] == ["Skipped"] * 2
+
+    await begun(conn)
+    assert await skip_unchanged(conn, run, [other], generation) == set(), "a later attempt has begun"
+
+
 async def test_workers_lost_over_an_item_are_counted_while_it_gets_no_further(tenant_connection: Connection) -> None:
     run = await begun(tenant_connection, "a")
 
@@ -192,6 +219,7 @@ async def test_one_worker_a_second_sums_up_for_all(tenant_connection: Connection
 
 async def test_percent_survives_a_takeover(tenant_connection: Connection) -> None:
     run = await begun(tenant_connection, "a")
+    await mark_collected(tenant_connection, run)
     await save_report(tenant_connection, run, WorkerReport(current_weight=ITEM_WEIGHT * 0.8))
     first = await sum_up_run(tenant_connection, RUN.uid)
     run = (await start_run(tenant_connection, RUN)).run

@@ -1,5 +1,6 @@
 """Sources, from a reader's first word to searchable documents, in a real worker beside a real object store."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -273,6 +274,16 @@ async def test_the_import_folder_is_read_again_and_again(bench: Bench) -> None:
     assert (changed.documents.done, changed.documents.skipped) == (1, 0)
     assert await bench.searchable() == {"a.md"}
     assert (await bench.documents())["a.md"].latest.number == 2
+
+
+async def test_another_worker_reads_when_the_first_is_nowhere(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the quota has no room for the first one's pod as long as the others wait for it."""
+    monkeypatch.setattr("dreamhub_worker.reading_turn.FIRST_SECONDS", 0)
+    bench.script.tell(found("1", "Text of one."), COMPLETE)
+    mount = bench.scripted(parallelism=2)
+    async with asyncio.timeout(60):
+        assert await bench.rig.run(mount, JOB_COMPLETION_INDEX="1") == 0
+    assert (await bench.rig.progress(mount)).documents.done == 1
 
 
 def own_bucket(bench: Bench, folder: Path, secret: dict[str, str], *networks: OpenNetwork) -> InputSource:

@@ -1,7 +1,7 @@
 """One document of a run to its outcome: known, claimed, landed, shown and settled in one transaction."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,7 +28,7 @@ from dreamhub.sql.ingest import (
     release_version,
 )
 from dreamhub.sql.outbox import announce_object
-from dreamhub.sql.work_items import begin_item, count_attempt, return_item, settle_item
+from dreamhub.sql.work_items import begin_item, count_attempt, return_item, settle_item, skip_unchanged
 from dreamhub_worker.chunking import STRATEGY
 from dreamhub_worker.context import Toolbox
 from dreamhub_worker.document import Source, land
@@ -71,6 +71,10 @@ class Ingestion:
         self._documents: Mapping[str, InputDocument] = {item.version_id: item for item in self.job.documents}
         self._texts: Mapping[str, InputText] = {item.version_id: item for item in self.job.texts}
 
+    @property
+    def _space(self) -> EmbeddingSpace:
+        return EmbeddingSpace(self.tools.embedder.model, self.tools.embedder.dimensions, STRATEGY)
+
     def describe(self, item: str) -> Current:
         known = self._documents.get(item)
         return Current(item, known.document_id if known else item, item)
@@ -99,6 +103,19 @@ class Ingestion:
                 await activate_version(conn, claimed, pages=outcome.pages, chunks=outcome.chunks)
             await self._settle(conn, current, outcome)
         _tell(outcome)
+
+    async def skip_unchanged(self, items: Collection[str]) -> frozenset[str]:
+        """Settle those that are searchable as they are, all at once; returns them."""
+        versions = [item for item in items if item not in self._texts]
+        if self.job.force or not versions:
+            return frozenset()
+        async with self.tools.connection() as conn:
+            generation = await ensure_generation(conn, self._space)
+            skipped = await skip_unchanged(conn, self.run, versions, generation)
+        if skipped:
+            self.meter.skipped += len(skipped)
+            log.info("documents_unchanged", documents=len(skipped))
+        return skipped
 
     async def _find_url(self, item: str) -> str:
         known = self._documents.get(item)
@@ -137,11 +154,9 @@ class Ingestion:
 
     async def _claim(self, current: Current) -> ClaimedVersion:
         """Claim and begin in one transaction: an item that is settled already leaves no claim behind."""
-        embedder = self.tools.embedder
-        space = EmbeddingSpace(embedder.model, embedder.dimensions, STRATEGY)
         again = current.item in self._begun
         async with self.tools.connection() as conn:
-            generation = await ensure_generation(conn, space)
+            generation = await ensure_generation(conn, self._space)
             claim = Claim(
                 current.version_id, self.holder, self.job.build.name, generation, force=self.job.force, run=self.run
             )

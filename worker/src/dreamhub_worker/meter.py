@@ -46,6 +46,7 @@ class Meter:
     fraction: float = 0.0
     """How much of the document in hand is done, 0 to 1."""
     tokens: int = 0
+    reading: bool = False
     awaiting_approval: bool = False
     short_of_tokens: int = 0
     estimated: tuple[int, int] | None = None
@@ -53,6 +54,8 @@ class Meter:
     fruitless: int = 0
     """Attempts in a row that waited for the source in vain, earlier ones included."""
     seconds: Seconds = field(default_factory=Seconds)
+    skipped: int = 0
+    """Documents that stood as they were: they say nothing about the rate."""
     _calls: deque[float] = field(default_factory=lambda: deque(maxlen=_CALLS))
     """Seconds of the last calls of the model."""
     _weight: int = 0
@@ -122,6 +125,7 @@ class Meter:
             in_hand=self._weight,
             seconds_in_hand=round(self._foretell(), 1),
             tokens=self.earlier.tokens + self.tokens,
+            reading=self.reading,
             awaiting_approval=self.awaiting_approval,
             short_of_tokens=self.short_of_tokens,
             estimated=self.estimated or self.earlier.estimated,

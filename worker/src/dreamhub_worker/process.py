@@ -31,6 +31,7 @@ from dreamhub_worker.context import Stop, Toolbox
 from dreamhub_worker.extractor import Extractor
 from dreamhub_worker.failures import EXIT_DONE, EXIT_PERMANENT, HOPELESS, as_ours
 from dreamhub_worker.gate import Gate
+from dreamhub_worker.intake import RunIntake
 from dreamhub_worker.job import Ingestion, Sign
 from dreamhub_worker.last_words import VARIABLE, tell_end
 from dreamhub_worker.meter import Meter
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
     from dreamhub.secret_files import SecretSource
     from dreamhub.storage.work_stream import WorkStream
-    from dreamhub_worker.intake import RunIntake
     from dreamhub_worker.links import Links
 
 POOL_SIZE = 3
@@ -155,11 +155,16 @@ async def _run(settings: WorkerSettings, tools: Toolbox) -> int:
         )
         if job.source is not None:
             run.gate = Gate(job.uid, tools, meter, settings.read_hold)
-        if job.source is not None and settings.worker == 0 and not start.collected:
-            collect: Callable[[Toolbox, JobInput, RunIntake], Awaitable[object]]
-            collect = resolve_name("dreamhub_worker.collect:collect")
-            run.collector = partial(collect, tools, job, run.intake)
+        if job.source is not None and not start.collected:
+            run.collector = partial(_collect, tools, job, run.intake)
         return await _execute(run, reporter)
+
+
+async def _collect(tools: Toolbox, job: JobInput, intake: RunIntake) -> None:
+    """Loaded when it is this worker's turn."""
+    collect: Callable[[Toolbox, JobInput, RunIntake], Awaitable[object]]
+    collect = resolve_name("dreamhub_worker.collect:collect")
+    await collect(tools, job, intake)
 
 
 def _open_queue(

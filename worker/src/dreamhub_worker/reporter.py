@@ -37,7 +37,8 @@ class Reporter:
     tenant: str
     run: RunAttempt
     meter: Meter
-    _last: WorkerReport | None = None
+    _last: tuple[WorkerReport, int] | None = None
+    """What was told, and how many documents had been skipped then."""
     _summed_up: bool = True
     """Whether a summary was made since the last report."""
     _heard_at: float = 0.0
@@ -56,13 +57,14 @@ class Reporter:
 
     async def report(self) -> None:
         report = self.meter.report()
-        if report == self._last:
+        now = (report, self.meter.skipped)
+        if now == self._last:
             await self._beat()
         else:
             with translate_failures():
                 async with self.pool.acquire() as conn:
                     await save_report(conn, self.run, report)
-            self._last, self._summed_up, self._heard_at = report, False, time.monotonic()
+            self._last, self._summed_up, self._heard_at = now, False, time.monotonic()
         if not self._summed_up:
             await self._sum_up()
 

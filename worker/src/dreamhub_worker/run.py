@@ -23,6 +23,7 @@ from dreamhub_worker.gate import Gate
 from dreamhub_worker.intake import RunIntake
 from dreamhub_worker.job import Current, Ingestion
 from dreamhub_worker.patience import Patience
+from dreamhub_worker.reading_turn import await_turn
 from dreamhub_worker.token_pause import TokenPause
 from dreamhub_worker.work_queue import TAKEN_AT_ONCE, WorkQueue
 
@@ -136,13 +137,23 @@ class Run:
                 settled, self._settled = self._settled, []
                 await self.queue.settle(settled)
             if not self._buffer:
-                self._buffer.extend(await self.queue.take({delivery.item for _, delivery in self._later}))
+                await self._take()
             if self._buffer:
                 self._idle = _IDLE_SECONDS[0]
                 return self._buffer.popleft()
+            if self._settled:
+                continue
             if progress := await self._find_end():
                 return progress
             await self._pause()
+
+    async def _take(self) -> None:
+        """What there is to do, without that which turns out to be done."""
+        self.tools.stop.check()
+        self._buffer.extend(await self.queue.take({delivery.item for _, delivery in self._later}))
+        skipped = await self.ingestion.skip_unchanged([delivery.item for delivery in self._buffer])
+        self._settled += [delivery for delivery in self._buffer if delivery.item in skipped]
+        self._buffer = deque(delivery for delivery in self._buffer if delivery.item not in skipped)
 
     async def _find_end(self) -> Progress | None:
         async with self.tools.connection() as conn:
@@ -257,8 +268,9 @@ class Run:
 
     async def _collect(self) -> None:
         """Read the source while documents are done. An error of its own is told as a document's that never was."""
-        if self.collector is None:
+        if self.collector is None or not await await_turn(self.tools, self.ingestion.run):
             return
+        self.ingestion.meter.reading = True
         patience = Patience(self.tools.stop, self.patience.seconds)
         failure: DreamHubError | None = None
         while failure is None:
@@ -270,6 +282,7 @@ class Run:
                 raise error
             failure = await self._await_source(patience, error) if isinstance(error, TransientError) else error
         await self._end_collection(failure)
+        self.ingestion.meter.reading = False
 
     async def _await_source(self, patience: Patience, error: TransientError) -> DreamHubError | None:
         """None when the source is to be asked again. The error when several attempts have waited in vain."""

@@ -5,7 +5,7 @@ the change of its state, and the later of two finds it settled and writes nothin
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dreamhub.domain.cost import OTHERWISE, TYPICAL
@@ -145,6 +145,17 @@ async def settle_item(
             raise _settled(version_id)
         if not row["counted"]:
             raise overtaken(run)
+
+
+async def skip_unchanged(
+    conn: Connection, run: RunAttempt, versions: Collection[str], generation: int
+) -> frozenset[str]:
+    """Settle as skipped those of `versions` that are searchable in this generation; returns them.
+
+    One statement for all, because there is nothing to commit any of them together with. An overtaken worker skips none.
+    """
+    rows = await conn.fetch(_SQL["skip_unchanged"], run.uid, run.worker, run.attempt, list(versions), generation)
+    return frozenset(row["version_id"] for row in rows)
 
 
 async def give_up_items(conn: Connection, run: RunAttempt, error: DocumentError) -> int:

@@ -63,6 +63,39 @@ WITH item AS (
 )
 SELECT EXISTS (SELECT FROM item) AS open, EXISTS (SELECT FROM counted) AS counted
 
+-- name: skip_unchanged
+-- What is searchable as it is. An item that somebody else is about to settle is left to them: who waits for none of the
+-- rows cannot wait in a circle. The worker's row comes first: a later attempt begins before all of it, or after.
+WITH worker AS (
+    SELECT attempt FROM run_workers WHERE uid = $1 AND worker = $2 AND attempt = $3 FOR NO KEY UPDATE
+), known AS (
+    SELECT i.version_id
+    FROM work_items i
+    JOIN document_versions v ON v.id = i.version_id
+    WHERE i.uid = $1 AND i.version_id = ANY ($4::text[]) AND i.state = 'Queued'
+        AND v.state = 'active' AND v.generation = $5 AND EXISTS (SELECT FROM worker)
+    FOR UPDATE OF i SKIP LOCKED
+), items AS (
+    UPDATE work_items i
+    SET state = 'Skipped', error_class = NULL, error_reason = NULL, error_message = NULL, settled_at = now()
+    FROM known
+    WHERE i.uid = $1 AND i.version_id = known.version_id
+    RETURNING i.version_id, i.document_id, i.weight
+), counted AS (
+    UPDATE run_workers w
+    SET done = w.done + sums.count, skipped = w.skipped + sums.count, weight = w.weight + sums.weight,
+        updated_at = now()
+    FROM (SELECT count(*) AS count, coalesce(sum(weight), 0)::bigint AS weight FROM items) AS sums
+    WHERE w.uid = $1 AND w.worker = $2 AND w.attempt = $3 AND sums.count > 0
+), recorded AS (
+    INSERT INTO ingest_run_documents (uid, document_id, version_id, outcome, chunks, pages, tokens)
+    SELECT DISTINCT ON (document_id) $1, document_id, version_id, 'Skipped', 0, 0, 0 FROM items
+    ON CONFLICT (uid, document_id, tenant_id) DO UPDATE
+    SET version_id = excluded.version_id, outcome = excluded.outcome, chunks = 0, pages = 0, tokens = 0,
+        error_class = NULL, error_reason = NULL, error_message = NULL, finished_at = now()
+)
+SELECT version_id FROM items
+
 -- name: give_up_items
 WITH items AS (
     UPDATE work_items
