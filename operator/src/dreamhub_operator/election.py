@@ -36,7 +36,6 @@ class Term:
 
     @property
     def retry(self) -> float:
-        """Between two tries, and what one may take: several fit before the deadline, though requests hang."""
         return self.lease / 7.5
 
     @property
@@ -107,7 +106,7 @@ class Election:
 
     async def _try_until_taken(self) -> None:
         while True:
-            next_try = self.term.retry + time.monotonic()
+            next_try = time.monotonic() + self.term.retry
             if await self._try():
                 return
             await asyncio.sleep(next_try - time.monotonic())
@@ -125,11 +124,12 @@ class Election:
     async def _try(self) -> bool:
         """Take or renew. The resourceVersion lets only one of several candidates succeed."""
         started = self.clock()
+        patience = self._find_patience(started)
         try:
-            async with asyncio.timeout(self.term.retry):
+            async with asyncio.timeout(patience):
                 answer = await self._renew() or await self._take()
         except TimeoutError:
-            log.warning("lease not renewed", error=f"no answer within {self.term.retry:.1f} s")
+            log.warning("lease not renewed", error=f"no answer within {patience:.1f} s")
             return False
         except ConflictError:
             return False
@@ -141,6 +141,11 @@ class Election:
         self._held, self._renewed_at = answer, started
         self.epoch = answer["spec"].get("leaseTransitions", 0)
         return True
+
+    def _find_patience(self, now: float) -> float:
+        """Half of what is left: a slow answer is waited for, and after one that never comes others still fit."""
+        left = min(self._renewed_at + self.term.deadline - now, self.term.deadline)
+        return (left if left > 0 else self.term.deadline) / 2
 
     async def _renew(self) -> Manifest | None:
         """By one request, when this process wrote the Lease last; None when that is not so, or not any more."""

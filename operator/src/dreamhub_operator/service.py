@@ -46,7 +46,8 @@ from dreamhub_operator.sole import check_sole, stay_sole
 from dreamhub_operator.vault import KeyVault
 
 TENANT_WORKERS = 16
-INGEST_WORKERS = 32
+INGEST_WORKERS = 12
+"""Enough to keep a small API server busy: more make each request wait for the others, the Lease's among them."""
 
 log = structlog.get_logger()
 
