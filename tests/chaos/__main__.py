@@ -98,7 +98,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.chaos")
     parser.add_argument("--chunks", type=int, default=50_000)
     parser.add_argument("--faults", type=int, default=60, help="kills, one a second")
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--mutant", choices=MUTANTS, action="append", help="only runs of this one; can be repeated")
     parser.add_argument("--mutant-chunks", type=int, default=9_000)
     parser.add_argument("--mutant-faults", type=int, default=30)

@@ -35,7 +35,7 @@ _INGEST = load_queries("ingest")
 HEARTBEAT_SECONDS = 5.0
 """How often a run shows that it lives."""
 
-LEASE_SECONDS = 45.0
+LEASE_SECONDS = 20.0
 """A run that was not heard of for so long holds its claims no more."""
 
 COLUMNS = (
