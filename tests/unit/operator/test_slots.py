@@ -78,7 +78,7 @@ def test_two_decisions_never_share_a_slot() -> None:
 
 def test_a_slot_that_is_free_goes_to_who_waits_longest_and_not_to_who_asks() -> None:
     rig = Rig(watch(1, 2, 3, limit=1))
-    assert [rig.claim(number) for number in (1, 3, 2)] == [0, 1, 1]
+    assert [rig.claim(number) for number in (1, 3, 2)] == [0, 2, 1]
     rig.run(1)
     rig.end(1)
     assert rig.claim(3) == 1
@@ -264,6 +264,21 @@ def test_a_place_among_those_of_the_same_second_is_not_foretold_until_it_stands(
     rig.clock.now += 2
     settled = rig.slots.claim(job(watched, 600))
     assert (settled.eta_seconds, settled.look_seconds) == (pytest.approx(88), None)
+
+
+def test_those_whom_nobody_has_looked_at_yet_are_foretold_to_go_first() -> None:
+    began, ended = "2026-03-01T12:00:00Z", "2026-03-01T12:01:30Z"
+    watched = watch(2, 3, 4, 5, limit=1)
+    watched.put_ingest_job(manifest(1, phase="Succeeded", startTime=began, completionTime=ended))
+    rig = Rig(watched)
+    assert rig.claim(2) == 0
+    standing = rig.slots.claim(job(watched, 5))
+    assert (standing.place, standing.eta_seconds) == (3, pytest.approx(270))
+    rig.slots.set_aside(job(watched, 3))
+    watched.drop_ingest_job("j4")
+    rig.clock.now += 5
+    standing = rig.slots.claim(job(watched, 5))
+    assert (standing.place, standing.eta_seconds) == (1, pytest.approx(85))
 
 
 def test_after_a_restart_ended_jobs_tell_how_long_jobs_take() -> None:

@@ -66,6 +66,10 @@ class Order:
     def key(self) -> tuple[float, str]:
         return self.created_at, self.uid
 
+    def goes_before(self, other: "Order") -> bool:
+        """Within a tenant."""
+        return (_RANKS[self.priority], self.key) < (_RANKS[other.priority], other.key)
+
 
 Lane = tuple[int, bool]
 """Rank of a priority, and `Order.elsewhere`."""

@@ -112,11 +112,15 @@ class Scene:
     """Seconds that a job takes."""
     cold_held: Collection[str] = ()
     """Tenants whose cold jobs wait all the time."""
+    arriving: Iterable[Order] = ()
+    """Jobs that are not in line yet and will be."""
 
 
 def rehearse(share: FairShare, scene: Scene, most: int) -> Rehearsal:
     """`most`: of the next jobs, how many are played through. `share` stays as it is."""
     trial = share.copy()
+    for order in scene.arriving:
+        trial.wait(order)
     lengths = [scene.expect(order) for order in trial.running()]
     gap = sum(lengths) / len(lengths) ** 2 if lengths else 0.0
     ends = [(rest, uid) for uid, rest in scene.rests.items() if trial.runs(uid)]

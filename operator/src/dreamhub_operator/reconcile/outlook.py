@@ -31,6 +31,8 @@ class Outlook:
     _promises: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """Times and seconds of those forecasts of each that waits which are held against what happens."""
     _rehearsal: Rehearsal | None = None
+    _arriving: dict[str, Order] = field(default_factory=dict)
+    """By UID, jobs that nobody has looked at yet: in a rush hundreds, and they go by their age as all others."""
 
     def learn(self, order: Order, job: IngestJob) -> None:
         """From one that has ended before."""
@@ -52,6 +54,19 @@ class Outlook:
     def drop(self, uid: str) -> None:
         """It waits no more, and not because it has begun."""
         self._promises.pop(uid, None)
+
+    def expect(self, order: Order) -> None:
+        """It has been created, and nobody has looked at it yet."""
+        self._arriving[order.uid] = order
+
+    def expect_no_more(self, uid: str) -> None:
+        """It is in line, or will not be."""
+        self._arriving.pop(uid, None)
+
+    def find_place(self, share: FairShare, order: Order) -> int:
+        """As `FairShare.place`, those in mind that are not in line yet."""
+        arriving = (o for o in self._arriving.values() if o.tenant == order.tenant and share.find(o.uid) is None)
+        return share.place(order.uid) + sum(o.goes_before(order) for o in arriving)
 
     def find_settling(self, order: Order, now: float) -> float | None:
         """Seconds until its place stands, for one that has just been created."""
@@ -75,12 +90,12 @@ class Outlook:
     def _find(
         self, share: FairShare, order: Order, runs: Mapping[str, RunStatus], now: float, cold_held: frozenset[str]
     ) -> float | None:
-        place = share.place(order.uid)
+        place = self.find_place(share, order)
         for believed in (REHEARSE_SECONDS, REHEARSE_AGAIN_SECONDS):
             if self._rehearsal is None or now - self._rehearsal.at >= believed:
                 durations = self.durations.heed((o, self._elapsed(o, now)) for o in share.running())
                 rests = {o.uid: self._rest(o, durations, runs.get(o.uid), now) for o in share.running()}
-                scene = Scene(now, rests, durations.expect, cold_held)
+                scene = Scene(now, rests, durations.expect, cold_held, self._arriving.values())
                 most = min(MOST_STARTS, STEPS // max(1, share.count_tenants()))
                 self._rehearsal = rehearse(share, scene, max(32, most))
             seconds = self._rehearsal.find(order.uid, order.tenant, place, now)

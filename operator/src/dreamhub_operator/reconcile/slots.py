@@ -44,6 +44,15 @@ class Slots:
     def __post_init__(self) -> None:
         self.share = FairShare(self.settings.policy, Books(self.settings.half_life.total_seconds()))
         self.pace = EmbeddingPace(self.watched, self.settings.embedding_p95_seconds)
+        self.watched.listen(self._see)
+
+    def _see(self, uid: str) -> None:
+        """An IngestJob has come, changed or gone."""
+        job = self.watched.ingest_jobs.get(uid)
+        if job is None or job.metadata.deletion_timestamp is not None or job.status.observed_generation:
+            self.outlook.expect_no_more(uid)
+        elif self.share.find(uid) is None and not is_final(job.status):
+            self.outlook.expect(build_order(job))
 
     def open(self, books: Books) -> None:
         """Begin with these books and what the watches have shown."""
@@ -64,6 +73,7 @@ class Slots:
     def claim(self, job: IngestJob, estimate: IngestEstimate | None = None) -> Standing:
         """Where it stands; a slot that it was given is its own from now on, until `settle`."""
         uid, order = job.metadata.uid, build_order(job, estimate)
+        self.outlook.expect_no_more(uid)
         self.set_terms(order.tenant)
         if not self.share.runs(uid):
             self.share.wait(order)
@@ -76,7 +86,7 @@ class Slots:
     def _stand(self, uid: str, order: Order) -> Standing:
         told = self.outlook.foretell(self.share, uid, self.watched.runs, self.now(), self.cold_held)
         return Standing(
-            place=self.share.place(uid),
+            place=self.outlook.find_place(self.share, order),
             hold=self.share.explain(uid, self.cold_held),
             share=self.share.share(order.tenant),
             eta_seconds=told.seconds if told is not None else None,
@@ -95,6 +105,7 @@ class Slots:
         self._reserved.pop(uid, None)
         self.share.withdraw(uid)
         self.outlook.drop(uid)
+        self.outlook.expect_no_more(uid)
 
     def note(self, uid: str) -> Entry | None:
         """Look at it again; what has to be entered into the books."""
