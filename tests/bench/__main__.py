@@ -19,6 +19,7 @@ from tests.bench.isolation import measure_isolation
 from tests.bench.models import measure_models
 from tests.bench.process import BenchmarkError
 from tests.bench.quality import measure_quality
+from tests.bench.queue import measure_queue
 from tests.bench.storing import measure_storing
 from tests.bench.table import Row, print_table, write_json
 from tests.bench.timing import measure_timing
@@ -29,6 +30,7 @@ MEASUREMENTS = {
     "ingestion": measure_ingestion,
     "honesty": measure_honesty,
     "storing": measure_storing,
+    "queue": measure_queue,
     "control": measure_control,
     "admission": measure_admission,
     "isolation": measure_isolation,
