@@ -1,15 +1,21 @@
 """The built-in embedder: equal to the package it takes its table from, and of use in two languages."""
 
+import re
 from pkgutil import resolve_name
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from dreamhub.errors import BugError
 from dreamhub.llm.embedding import normalise
 from dreamhub.llm.models import DEFAULT_MODELS
-from dreamhub.llm.wordllama import WordLlamaEmbedder, package_folder
+from dreamhub.llm.wordllama import TOKENIZER, WordLlamaEmbedder, cut_by_words, package_folder
 
+WHOLE = Tokenizer.from_file(str(package_folder() / TOKENIZER))
+BY_WORDS = cut_by_words(WHOLE)
 SETTINGS = DEFAULT_MODELS.models[0]
 TEXTS = ["Holiday rules: thirty days a year.", "  \n\tcode = f(x)\n", "探头的使用说明书", "naïve café 🙂", "a" * 3_000]
 
@@ -23,6 +29,16 @@ def test_vectors_are_the_packages_own(embedder: WordLlamaEmbedder) -> None:
     original = resolve_name("wordllama:WordLlama").load(cache_dir=package_folder(), disable_download=True)
     expected = np.vstack([original.embed([text], norm=True) for text in TEXTS])
     assert np.allclose(embedder.embed_now(TEXTS).vectors, expected, atol=1e-6)
+
+
+@given(st.lists(st.one_of(st.text(max_size=8), st.sampled_from([" ", "  ", "\n", "\u2581", "<s>", "the", "a" * 90]))))
+def test_tokens_word_by_word_are_those_of_the_whole(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert BY_WORDS(text) == WHOLE.encode(text, add_special_tokens=False).ids
+
+
+def test_no_token_reaches_over_the_start_of_a_word() -> None:
+    assert not [token for token in WHOLE.get_vocab() if re.search("[^\u2581]\u2581", token)]
 
 
 async def test_a_text_has_the_same_vector_in_any_company(embedder: WordLlamaEmbedder) -> None:

@@ -7,7 +7,10 @@ root logger; a worker has 0.6 s to be ready. A test holds the vectors equal to t
 
 import asyncio
 import importlib.util
-import os
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +22,16 @@ from dreamhub.llm.budget import Budget
 from dreamhub.llm.embedding import EmbeddingResult, Vectors, normalise
 from dreamhub.llm.models import ModelSettings
 
-_TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
+TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
 _WEIGHTS = "weights/l2_supercat_256.safetensors"
 _TENSOR = "embedding.weight"
+_SPACE = "\u2581"
+"""As the tokenizer writes a space; it also puts one in front of a text."""
+_WORD = re.compile(f"{_SPACE}+[^{_SPACE}]*")
+_RESERVED = re.compile(r"<(?:unk|/?s)>")
+"""What the tokenizer takes for a sign of its own, wherever it stands."""
+_KEPT_WORDS, _KEPT_LETTERS = 50_000, 40
+"""How many words are remembered, and how long they may be."""
 _INLINE_CHARACTERS = 2_000
 """Below this a thread costs more than it frees: a query is embedded where it stands."""
 
@@ -34,13 +44,38 @@ def package_folder() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
+def cut_by_words(tokenizer: Tokenizer) -> Callable[[str], list[int]]:
+    """A text's tokens as `tokenizer` has them, in a third of the time: texts are made of few words, and it knows none.
+
+    It takes a whole text for one word. But none of its vocabulary has a space behind a letter, so that what it merges
+    never reaches over the start of a word: each one's tokens are the same wherever it stands.
+    """
+    model = tokenizer.model
+
+    def cut(word: str) -> tuple[int, ...]:
+        return tuple([token.id for token in model.tokenize(word)])
+
+    known = lru_cache(maxsize=_KEPT_WORDS)(cut)
+
+    def tokenize(text: str) -> list[int]:
+        if not text or _RESERVED.search(text):
+            ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+            return ids
+        words = _WORD.findall(_SPACE + text.replace(" ", _SPACE))
+        if max(map(len, words)) <= _KEPT_LETTERS:
+            return list(chain.from_iterable(map(known, words)))
+        return [token for word in words for token in (known if len(word) <= _KEPT_LETTERS else cut)(word)]
+
+    return tokenize
+
+
 class WordLlamaEmbedder:
     def __init__(self, settings: ModelSettings) -> None:
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one text is one core's work; pods have one
         folder = package_folder()
-        self._tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self._tokenize = cut_by_words(tokenizer)
         with safe_open(folder / _WEIGHTS, framework="np") as file:
             self._table: Vectors = file.get_tensor(_TENSOR).astype(np.float32)
         self._settings = settings
@@ -73,12 +108,12 @@ class WordLlamaEmbedder:
 
     def embed_now(self, texts: list[str]) -> EmbeddingResult:
         """The same without a loop: for callers that are in a thread already."""
-        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        tokens = list(map(self._tokenize, texts))
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
-        for row, encoding in enumerate(encodings):
-            if encoding.ids:
-                self._table[encoding.ids].mean(axis=0, out=vectors[row])
-        return EmbeddingResult(normalise(vectors), tuple(len(encoding.ids) for encoding in encodings))
+        for row, ids in enumerate(tokens):
+            if ids:
+                self._table.take(ids, axis=0).mean(axis=0, out=vectors[row])
+        return EmbeddingResult(normalise(vectors), tuple(map(len, tokens)))
 
     def hurry(self) -> None:
         """Nothing is waited for."""
