@@ -21,6 +21,8 @@ from tests.bench.table import Row
 SECTIONS = (30, 1200, 60, 200, 2400, 20, 800, 100, 3200, 400, 40, 1600)
 """Of the documents of a job: a hundredfold between the small and the large ones, in no order."""
 PAGES = (40, 400, 120)
+ALIKE = 40
+"""Documents of a job that differ in nothing but their words."""
 LOOK_SECONDS = 0.1
 MARKS = (25, 50, 75)
 
@@ -40,7 +42,9 @@ async def measure_honesty(environment: Environment) -> list[Row]:
     before = await _estimate_error(environment, samples, TYPICAL_RATIOS)
     files = {f"report-{at}.md": write_document(at, sections) for at, sections in enumerate(SECTIONS)}
     files |= {f"report-{at}.pdf": write_pdf(at, pages) for at, pages in enumerate(PAGES)}
-    rows = await _measure_eta(environment, files)
+    rows = await _measure_eta(environment, files, "documents of all sizes")
+    alike = {f"alike-{at}.md": write_document(200 + at, 400) for at in range(ALIKE)}
+    rows += await _measure_eta(environment, alike, "documents alike")
     admin = await asyncpg.connect(environment.superuser_url)
     ratios = await fetch_ratios(admin, environment.tenant.name)
     await admin.close()
@@ -62,7 +66,7 @@ async def _estimate_error(environment: Environment, files: dict[str, bytes], rat
     return 100 * (guess.tokens - run.progress.tokens) / run.progress.tokens
 
 
-async def _measure_eta(environment: Environment, files: dict[str, bytes]) -> list[Row]:
+async def _measure_eta(environment: Environment, files: dict[str, bytes], kind: str) -> list[Row]:
     documents = [await environment.upload(name, data) for name, data in files.items()]
     over = Event()
     with ThreadPoolExecutor(1) as executor:
@@ -73,7 +77,7 @@ async def _measure_eta(environment: Environment, files: dict[str, bytes]) -> lis
             ended = time.monotonic()
             over.set()
         looks = watching.result()
-    return [_judge(looks, mark, ended) for mark in MARKS]
+    return [_judge(looks, mark, ended, kind) for mark in MARKS]
 
 
 async def _watch(url: str, over: Event) -> list[Look]:
@@ -92,10 +96,10 @@ async def _watch(url: str, over: Event) -> list[Look]:
     return looks
 
 
-def _judge(looks: Sequence[Look], mark: int, ended: float) -> Row:
+def _judge(looks: Sequence[Look], mark: int, ended: float, kind: str) -> Row:
     look = next((look for look in looks if mark <= look.percent < 100 and look.eta is not None), None)
     if look is None or look.eta is None:
         raise BenchmarkError(f"the job never said how long it takes at {mark} %: it was too short")
     left = ended - look.at
     note = f"at {look.percent} % it said {look.eta} s, and it took {left:.1f} s of {ended - looks[0].at:.0f} s"
-    return Row(f"ETA: off at {mark} %, of the time left", "%", 100 * abs(look.eta - left) / left, note=note)
+    return Row(f"ETA, {kind}: off at {mark} %, of the time left", "%", 100 * abs(look.eta - left) / left, note=note)
