@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from dreamhub.errors import FencedError
-from dreamhub.sql.ingest import NewRun, start_run
+from dreamhub.sql.ingest import NewRun, start_run, take_reading
 from dreamhub_worker.collect import collect
 from dreamhub_worker.context import Stop, Toolbox
 from dreamhub_worker.intake import RunIntake
@@ -38,10 +38,10 @@ async def tools(bench: Bench) -> AsyncIterator[Toolbox]:
     )
 
 
-async def begin(bench: Bench, tools: Toolbox, mount: Mount) -> RunIntake:
-    """As a pod of index 0 does."""
+async def begin(bench: Bench, tools: Toolbox, mount: Mount, worker: int = 0) -> RunIntake:
+    """As a pod of this index does."""
     async with bench.rig.pool.acquire() as conn:
-        run = (await start_run(conn, NewRun(mount.job.uid, mount.job.job, "test", "pod"))).run
+        run = (await start_run(conn, NewRun(mount.job.uid, mount.job.job, "test", "pod", worker=worker))).run
     return RunIntake(run, Ledger(tools.connection, mount.job.uid), tools.connection, asyncio.Event())
 
 
@@ -77,6 +77,25 @@ async def test_an_overtaken_collector_writes_nothing(bench: Bench, tools: Toolbo
     bench.script.go_on()
     with pytest.raises(FencedError) as caught:
         await older
+    assert caught.value.code == "Overtaken"
+    assert await content(bench) == before
+
+
+async def test_a_reader_that_stalled_writes_nothing_once_another_worker_reads(bench: Bench, tools: Toolbox) -> None:
+    bench.script.tell(ONE, TWO, CHECKPOINT, WAIT, CHECKPOINT)
+    mount = bench.scripted()
+    stalled, other = await begin(bench, tools, mount), await begin(bench, tools, mount, worker=1)
+    async with bench.rig.pool.acquire() as conn:
+        assert await take_reading(conn, stalled.run)
+        assert not await take_reading(conn, other.run), "the first one lives"
+        reading = asyncio.create_task(collect(tools, mount.job, stalled))
+        await waited(bench, 1)
+        await conn.execute("UPDATE run_workers SET updated_at = now() - interval '1 hour' WHERE worker = 0")
+        assert await take_reading(conn, other.run)
+    before = await content(bench)
+    bench.script.go_on()
+    with pytest.raises(FencedError) as caught:
+        await reading
     assert caught.value.code == "Overtaken"
     assert await content(bench) == before
 

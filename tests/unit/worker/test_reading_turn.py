@@ -1,7 +1,7 @@
 """Who reads a run's source, by what is known of the others."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -28,9 +28,11 @@ class Tools:
         yield
 
 
-async def ask(monkeypatch: pytest.MonkeyPatch, worker: int, *found: Reading | Exception) -> tuple[bool, int]:
+async def ask(
+    monkeypatch: pytest.MonkeyPatch, worker: int, *found: Reading | Exception, grants: Sequence[bool] = (True,)
+) -> tuple[bool, int]:
     """Whether it is the worker's turn, and how many looks were left over then."""
-    left = list(found)
+    left, taken = list(found), iter(grants)
 
     async def look(*_: object) -> Reading:
         reading = left.pop(0)
@@ -38,9 +40,13 @@ async def ask(monkeypatch: pytest.MonkeyPatch, worker: int, *found: Reading | Ex
             raise reading
         return reading
 
+    async def take(*_: object) -> bool:
+        return next(taken)
+
     for name in ("LOOK_SECONDS", "FIRST_SECONDS"):
         monkeypatch.setattr(reading_turn, name, 0)
     monkeypatch.setattr(reading_turn, "find_reading", look)
+    monkeypatch.setattr(reading_turn, "take_reading", take)
     turn = await await_turn(cast("Any", Tools()), RunAttempt("uid", 1, worker))
     return turn, len(left)
 
@@ -58,9 +64,16 @@ async def ask(monkeypatch: pytest.MonkeyPatch, worker: int, *found: Reading | Ex
     ],
 )
 async def test_whose_turn_it_is(
-    monkeypatch: pytest.MonkeyPatch, worker: int, found: list[Reading | Exception], turn: bool  # noqa: FBT001 - a column
+    monkeypatch: pytest.MonkeyPatch,
+    worker: int,
+    found: list[Reading | Exception],
+    turn: bool,  # noqa: FBT001 - a column
 ) -> None:
     assert await ask(monkeypatch, worker, *found) == (turn, 0)
+
+
+async def test_of_two_that_come_together_one_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await ask(monkeypatch, 2, ORPHANED, ORPHANED, OVER, grants=(False, False)) == (False, 0)
 
 
 async def test_a_worker_that_is_stopped_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:

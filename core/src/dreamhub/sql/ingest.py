@@ -7,6 +7,8 @@ attempt, and an attempt that was overtaken gets FencedError `Overtaken`.
 from dataclasses import dataclass
 from typing import Literal
 
+import structlog
+
 from dreamhub.domain.progress import DocumentCounts, DocumentError, Progress, RunState
 from dreamhub.domain.run_totals import MAX_ERRORS, RunTotals, WorkerReport, WorkerShare, sum_up
 from dreamhub.errors import BugError
@@ -62,8 +64,11 @@ __all__ = [
     "start_run",
     "store_batch",
     "sum_up_run",
+    "take_reading",
     "touch_run",
 ]
+
+log = structlog.get_logger()
 
 _SQL = load_queries("ingest")
 _ITEMS = load_queries("work_items")
@@ -183,6 +188,22 @@ async def find_reading(conn: Connection, run: RunAttempt) -> Reading:
         is_under_way=any(report.reading for worker, report in alive.items() if worker != run.worker),
         first_alive=min(alive, default=run.worker),
     )
+
+
+async def take_reading(conn: Connection, run: RunAttempt) -> bool:
+    """Make this worker the one that reads the source. False while another one that lives does.
+
+    One that was lost over it writes nothing more should it come back. Raises FencedError `Overtaken`.
+    """
+    async with conn.transaction():
+        await hold_run(conn, run)
+        if await conn.fetchval(_SQL["is_read_by_others"], run.uid, run.worker, LEASE_SECONDS):
+            return False
+        lost = await conn.fetch(_SQL["end_lost_readers"], run.uid, run.worker)
+        await conn.execute(_SQL["begin_reading"], run.uid, run.worker)
+    if lost:
+        log.warning("reading_taken_over", worker=run.worker, lost=[row["worker"] for row in lost])
+    return True
 
 
 async def count_refill(conn: Connection, uid: str) -> None:

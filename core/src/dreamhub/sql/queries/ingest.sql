@@ -24,6 +24,22 @@ SELECT EXISTS (SELECT FROM run_workers WHERE uid = $1 AND worker = $2 AND attemp
 -- name: mark_collected
 UPDATE ingest_runs SET collected_at = coalesce(collected_at, now()) WHERE uid = $1
 
+-- name: is_read_by_others
+SELECT EXISTS (
+    SELECT FROM run_workers
+    WHERE uid = $1 AND worker <> $2 AND (report -> 'reading')::boolean
+        AND updated_at > now() - make_interval(secs => $3)
+)
+
+-- name: end_lost_readers
+-- They may come back: what they still have in hand was read before, and is written no more.
+UPDATE run_workers SET attempt = attempt + 1, report = report - 'reading'
+WHERE uid = $1 AND worker <> $2 AND (report -> 'reading')::boolean
+RETURNING worker
+
+-- name: begin_reading
+UPDATE run_workers SET report = report || '{"reading": true}', updated_at = now() WHERE uid = $1 AND worker = $2
+
 -- name: lock_worker
 SELECT attempt FROM run_workers WHERE uid = $1 AND worker = $2 AND attempt = $3 FOR SHARE
 
