@@ -316,11 +316,15 @@ async def test_a_bucket_of_ones_own_is_read_with_the_secrets_keys(bench: Bench, 
 
 async def test_a_source_that_stays_away_is_given_up_after_some_attempts(bench: Bench) -> None:
     """Each waits as long as it has patience; one that got something new counts from the beginning."""
-    bench.script.tell(found("1", "Text of one."), CHECKPOINT, {"is": "away"})
+    refused = found("2", "MZ" + "\0" * 90)
+    bench.script.tell(found("1", "Text of one."), CHECKPOINT, refused, {"is": "gone", "key": "none"}, {"is": "away"})
     mount = bench.scripted()
     codes = [await bench.rig.run(mount, DREAMHUB_PATIENCE_SECONDS="1") for _ in range(3)]
     assert codes == [75, 75, 0]
     told = await bench.rig.progress(mount)
-    assert (told.state, told.documents.total, told.documents.failed) == ("Failed", 2, 1)
-    assert [(error.reason, error.error_class) for error in told.errors] == [("ServerAway", "Transient")]
+    assert (told.state, told.documents.total, told.documents.failed) == ("Failed", 3, 2)
+    assert [(error.reason, error.error_class) for error in told.errors] == [
+        ("ExecutableFile", "Permanent"),
+        ("ServerAway", "Transient"),
+    ]
     assert await bench.searchable() == {"1.txt"}

@@ -30,8 +30,9 @@ class RunIntake:
         self._news |= await enqueue(conn, self.run, [item]) > 0
 
     async def refuse(self, conn: Connection, item: NewItem, error: DocumentError) -> None:
-        """In the caller's transaction: an item that never becomes a version, with its outcome."""
-        await enqueue(conn, self.run, [item])
+        """In the caller's transaction: an item that never becomes a version, with its outcome. May be repeated."""
+        if not await enqueue(conn, self.run, [item]):
+            return  # told by a reading that was cut short
         outcome = RunDocument(item.document_id, item.version_id, "Failed", error=error)
         await settle_item(conn, self.run, item.version_id, outcome)
 
