@@ -15,6 +15,8 @@ from dreamhub.domain.fair_share import FairShare, Order, Policy
 from dreamhub.domain.queue_forecast import SHORTEST_SECONDS
 from dreamhub_operator.reconcile.outlook import Outlook
 
+ENTRIES_PER_SECOND = 15
+"""So many new jobs are looked at."""
 LOOK_SECONDS = 15.0
 """Those in front are told again so often, the others later by a second for each place."""
 
@@ -53,6 +55,7 @@ class Plant:
     running: int = 0
     share: FairShare = field(init=False)
     _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    _desk_free_at: float = 0.0
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     _told: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
 
@@ -61,8 +64,8 @@ class Plant:
 
     def order(self, at: float, tenant: str, cost: int) -> None:
         """As a client does, whose clock tells whole seconds."""
-        uid = f"{self.random.getrandbits(32):08x}"
-        self._at(at, lambda: self._enter(Order(uid, tenant, float(int(at)), cost)))
+        order = Order(f"{self.random.getrandbits(32):08x}", tenant, float(int(at)), cost)
+        self._at(at, lambda: self._see(order))
 
     def run(self) -> None:
         """Until all is done."""
@@ -73,7 +76,13 @@ class Plant:
     def _at(self, time: float, event: Callable[[], None]) -> None:
         heapq.heappush(self._events, (time, next(self._numbers), event))
 
+    def _see(self, order: Order) -> None:
+        self.outlook.expect(order, self.now)
+        self._desk_free_at = max(self._desk_free_at, self.now) + 1 / ENTRIES_PER_SECOND
+        self._at(self._desk_free_at, lambda: self._enter(order))
+
     def _enter(self, order: Order) -> None:
+        self.outlook.expect_no_more(order.uid)
         self.share.wait(order)
         self._grant()
         self._look(order.uid)

@@ -261,7 +261,12 @@ def test_a_place_among_those_of_the_same_second_is_not_foretold_until_it_stands(
     assert rig.claim(2) == 0
     early = rig.slots.claim(job(watched, 600))
     assert (early.eta_seconds, early.look_seconds) == (None, 2.0)
-    rig.clock.now += 2
+    rig.clock.now += 1
+    watched.put_ingest_job(manifest(601))
+    rig.clock.now += 1
+    lagging = rig.slots.claim(job(watched, 600))
+    assert (lagging.eta_seconds, lagging.look_seconds) == (None, 1.0)
+    watched.put_ingest_job(manifest(602))
     settled = rig.slots.claim(job(watched, 600))
     assert (settled.eta_seconds, settled.look_seconds) == (pytest.approx(88), None)
 

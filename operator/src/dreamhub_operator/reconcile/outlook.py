@@ -16,7 +16,9 @@ REHEARSE_SECONDS = 5.0
 REHEARSE_AGAIN_SECONDS = 1.0
 """For so long when it knows nothing of the one who asks."""
 SETTLED_SECONDS = 2.0
-"""After so long no more can come that were created in the same second and go before it."""
+"""Those of one second go by their UID. So long after it, by their own times or by the clock, no more of them come."""
+LAG_SECONDS = 30.0
+"""A watch is not further behind."""
 STEPS = 20_000
 """Looks at tenants in one rehearsal, which take some 20 ms."""
 MOST_STARTS = 500
@@ -33,6 +35,9 @@ class Outlook:
     _rehearsal: Rehearsal | None = None
     _arriving: dict[str, Order] = field(default_factory=dict)
     """By UID, jobs that nobody has looked at yet: in a rush hundreds, and they go by their age as all others."""
+    _newest: float = 0.0
+    """When the youngest that has come was created."""
+    _arrived_at: float = 0.0
 
     def learn(self, order: Order, job: IngestJob) -> None:
         """From one that has ended before."""
@@ -55,9 +60,10 @@ class Outlook:
         """It waits no more, and not because it has begun."""
         self._promises.pop(uid, None)
 
-    def expect(self, order: Order) -> None:
+    def expect(self, order: Order, now: float) -> None:
         """It has been created, and nobody has looked at it yet."""
         self._arriving[order.uid] = order
+        self._newest, self._arrived_at = max(self._newest, order.created_at), now
 
     def expect_no_more(self, uid: str) -> None:
         """It is in line, or will not be."""
@@ -69,9 +75,11 @@ class Outlook:
         return share.place(order.uid) + sum(o.goes_before(order) for o in arriving)
 
     def find_settling(self, order: Order, now: float) -> float | None:
-        """Seconds until its place stands, for one that has just been created."""
-        left = order.created_at + SETTLED_SECONDS - now
-        return left if left > 0 else None
+        """Seconds until its place may stand, for one that has just been created. In a rush the watch lags behind."""
+        settled_at = order.created_at + SETTLED_SECONDS
+        if self._newest < settled_at:
+            settled_at = min(max(settled_at, self._arrived_at + SETTLED_SECONDS), order.created_at + LAG_SECONDS)
+        return settled_at - now if settled_at > now else None
 
     def foretell(
         self, share: FairShare, uid: str, runs: Mapping[str, RunStatus], now: float, cold_held: frozenset[str]

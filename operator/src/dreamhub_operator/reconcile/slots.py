@@ -52,7 +52,7 @@ class Slots:
         if job is None or job.metadata.deletion_timestamp is not None or job.status.observed_generation:
             self.outlook.expect_no_more(uid)
         elif self.share.find(uid) is None and not is_final(job.status):
-            self.outlook.expect(build_order(job))
+            self.outlook.expect(build_order(job), self.now())
 
     def open(self, books: Books) -> None:
         """Begin with these books and what the watches have shown."""
