@@ -86,12 +86,16 @@ INGEST_JOBS = Definition(
         Column("Done", ".status.progress.documents.done", "Documents that are searchable.", kind="integer"),
         Column("Total", ".status.progress.documents.total", "Documents of the job.", kind="integer"),
         Column("Percent", ".status.progress.percent", "Share of the work that is done.", kind="integer"),
+        Column(
+            "Left", ".status.progress.etaSeconds", "Seconds that are left, where they can be foretold.", kind="integer"
+        ),
         AGE,
         Column("Failed", ".status.progress.documents.failed", "Documents that failed.", kind="integer", priority=1),
         Column("Chunks", ".status.progress.chunks", "Chunks stored.", kind="integer", priority=1),
         Column("Priority", ".spec.priority", "Urgent, Normal or Cold.", priority=1),
-        Column("Tokens", ".status.estimate.tokens", "Estimated tokens.", kind="integer", priority=1),
-        Column("Cost", ".status.estimate.cost", "Their estimated price.", priority=1),
+        Column("Estimated", ".status.estimate.tokens", "Tokens, as estimated before.", kind="integer", priority=1),
+        Column("Tokens", ".status.usage.tokens", "Tokens that were sent.", kind="integer", priority=1),
+        Column("Cost", ".status.estimate.cost", "What the estimated tokens cost.", priority=1),
         Column("Job", ".status.jobName", "The Kubernetes Job.", priority=1),
         Column("Message", ".status.message", "Why it is in this phase.", priority=1),
     ),
