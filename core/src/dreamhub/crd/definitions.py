@@ -87,7 +87,7 @@ INGEST_JOBS = Definition(
         Column("Total", ".status.progress.documents.total", "Documents of the job.", kind="integer"),
         Column("Percent", ".status.progress.percent", "Share of the work that is done.", kind="integer"),
         Column(
-            "Left", ".status.progress.etaSeconds", "Seconds that are left, where they can be foretold.", kind="integer"
+            "Left", ".status.progress.etaSeconds", "Seconds left, if they can be foretold.", kind="integer"
         ),
         AGE,
         Column("Failed", ".status.progress.documents.failed", "Documents that failed.", kind="integer", priority=1),
