@@ -55,6 +55,8 @@ class Report:
             )
         for result in self.stormy:
             yield f"killed: {result.kills}, cut off and come back: {result.frozen}"
+        for name, result in [*(("calm", found) for found in self.calm), *(("stormy", found) for found in self.stormy)]:
+            yield f"{name}: at least {result.cpu_seconds} s of CPU"
         if self.ratio is not None:
             yield f"throughput in the storm: {self.ratio:.2f} of the calm runs' mean"
         for name, results in self.mutants.items():
@@ -71,7 +73,7 @@ async def measure(options: argparse.Namespace, report: Report) -> None:
             await _run(stage, Plan(_corpus(WARM_CHUNKS), options.workers))
             if not options.mutant:
                 await _measure_storm(stage, options, report)
-            for name in options.mutant or MUTANTS:
+            for name in () if options.storm_only else options.mutant or MUTANTS:
                 plan = Plan(_corpus(options.mutant_chunks), options.workers, options.mutant_faults, name, 180.0)
                 report.mutants[name] = [await _run(stage, plan) for _ in range(options.rounds)]
 
@@ -100,6 +102,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=60, help="kills, one a second")
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--mutant", choices=MUTANTS, action="append", help="only runs of this one; can be repeated")
+    parser.add_argument("--storm-only", action="store_true", help="no mutants")
     parser.add_argument("--mutant-chunks", type=int, default=9_000)
     parser.add_argument("--mutant-faults", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=1, help="how often each run is made")

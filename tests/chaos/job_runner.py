@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from tests.chaos.mortal import take_time
 from tests.integration.operator.control_plane import Api
 from tests.integration.operator.deployment import eventually
 from tests.integration.operator.kubelet import Kubelet, container, jobs_path
@@ -42,6 +43,8 @@ class Pod:
     name: str
     process: "subprocess.Popen[bytes]"
     began: float = field(default_factory=time.monotonic)
+    cpu_seconds: float = 0.0
+    """Known when it has ended."""
 
     @classmethod
     def start(cls, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Self:
@@ -52,12 +55,13 @@ class Pod:
         return cls(name, process)
 
     def is_running(self) -> bool:
-        return self.process.poll() is None
+        seconds = take_time(self.process)
+        self.cpu_seconds += seconds or 0.0
+        return seconds is None
 
     def end(self) -> None:
         """Also of one that is stopped."""
-        self.process.kill()
-        self.process.wait()
+        self.cpu_seconds += take_time(self.process, kill=True) or 0.0
 
 
 @dataclass
@@ -84,6 +88,8 @@ class JobRunner:
     failure: str = ""
     """Why the Job failed; empty while it has not."""
     frozen: list[Pod] = field(default_factory=list)
+    pods: list[Pod] = field(default_factory=list)
+    """All that were ever started."""
     _job: Manifest = field(default_factory=dict)
     _told: Manifest = field(default_factory=dict)
 
@@ -100,7 +106,7 @@ class JobRunner:
             await self._terminate()
             await self._finish()
         finally:
-            for pod in [*(index.pod for index in self.indexes if index.pod), *self.frozen]:
+            for pod in self.pods:
                 pod.end()
 
     def kill(self) -> bool:
@@ -176,6 +182,7 @@ class JobRunner:
         environment |= {"DREAMHUB_POD_NAME": name, "JOB_COMPLETION_INDEX": str(index.number)}
         environment |= {"DREAMHUB_TERMINATION_LOG": str(self.folder / f"{name}.end")}
         pod = Pod.start(name, self.command, environment, self.folder)
+        self.pods.append(pod)
         await self.kubelet.add_pod(name, phase="Running", containerStatuses=container(running={}))
         return pod
 

@@ -56,6 +56,8 @@ class Result:
     kills: dict[str, int]
     frozen: int
     """Workers that were cut off and came back."""
+    cpu_seconds: dict[str, float]
+    """At least: of workers, and of operators that were killed."""
     verdict: Verdict
 
 
@@ -96,14 +98,17 @@ async def run_trial(stage: Stage, plan: Plan) -> Result:
     kubelet = Kubelet(stage.api, home.tenant, created["metadata"]["uid"])
     runner = JobRunner(kubelet, _make_folder(stage.folder, home.tenant), _command(plan.mutant))
     witness, storm = Witness(stage.api, f"{path}/all"), _raise_storm(stage, runner, plan.faults)
+    operators = stage.operator.cpu_seconds
     late = await _live(runner, storm, witness, plan.limit)
     seconds = time.monotonic() - begun
+    cpu = {"workers": sum(pod.cpu_seconds for pod in runner.pods), "operators": stage.operator.cpu_seconds - operators}
     async with _connect(home.url) as conn:
         verdict = await check(conn, home.keys, plan.corpus, Told(witness.percents, witness.status))
     if late:
         verdict = Verdict(verdict.lost, verdict.duplicated, (late, *verdict.faults))
     await stage.api.ok("DELETE", f"{path}/all")
-    return Result(round(seconds, 1), plan.corpus.chunks, dict(storm.kills), storm.frozen, verdict)
+    used = {name: round(spent, 1) for name, spent in cpu.items()}
+    return Result(round(seconds, 1), plan.corpus.chunks, dict(storm.kills), storm.frozen, used, verdict)
 
 
 def _command(mutant: str | None) -> list[str]:

@@ -334,7 +334,7 @@ async def test_a_released_version_goes_on_where_it_was(tenant: TenantLogin) -> N
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE run_workers SET updated_at = now() - interval '21 seconds' WHERE uid = 'run-1'",
+        "UPDATE run_workers SET updated_at = now() - interval '13 seconds' WHERE uid = 'run-1'",
         "UPDATE ingest_runs SET finished_at = now() WHERE uid = 'run-1'",
         "UPDATE run_workers SET attempt = attempt + 1 WHERE uid = 'run-1'",
     ],
@@ -352,7 +352,7 @@ async def test_only_a_living_attempt_holds_anything(tenant: TenantLogin, change:
 async def test_a_heartbeat_holds_what_a_run_has(tenant: TenantLogin) -> None:
     async with two_runs(tenant) as (conn, version, mine, theirs):
         await claim(conn, tenant.keys, version, mine)
-        await conn.execute("UPDATE run_workers SET updated_at = now() - interval '21 seconds'")
+        await conn.execute("UPDATE run_workers SET updated_at = now() - interval '13 seconds'")
         await touch_run(conn, RunAttempt("run-1", 1))
         with pytest.raises(UnavailableError):
             await claim(conn, tenant.keys, version, theirs)
@@ -366,7 +366,7 @@ async def test_workers_of_one_run_hold_against_each_other(tenant: TenantLogin) -
         await claim(conn, tenant.keys, version, mine)
         with pytest.raises(UnavailableError):
             await claim(conn, tenant.keys, version, sibling)
-        await conn.execute("UPDATE run_workers SET updated_at = now() - interval '21 seconds' WHERE worker = 0")
+        await conn.execute("UPDATE run_workers SET updated_at = now() - interval '13 seconds' WHERE worker = 0")
         await claim(conn, tenant.keys, version, sibling)
 
 
@@ -377,7 +377,7 @@ async def test_a_worker_of_an_earlier_build_holds_by_its_run(tenant: TenantLogin
         other = replace(theirs, run=(await start_run(conn, NewRun("run-2", "run-2", "1.0", "pod", 1))).run)
         with pytest.raises(UnavailableError):
             await claim(conn, tenant.keys, version, other)
-        await conn.execute("UPDATE ingest_runs SET updated_at = now() - interval '21 seconds' WHERE uid = 'run-1'")
+        await conn.execute("UPDATE ingest_runs SET updated_at = now() - interval '13 seconds' WHERE uid = 'run-1'")
         await claim(conn, tenant.keys, version, other)
 
 

@@ -32,10 +32,10 @@ _INDEX = load_queries("index")
 _DOCUMENTS = load_queries("documents")
 _INGEST = load_queries("ingest")
 
-HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 3.0
 """How often a run shows that it lives."""
 
-LEASE_SECONDS = 20.0
+LEASE_SECONDS = 12.0
 """A run that was not heard of for so long holds its claims no more."""
 
 COLUMNS = (
