@@ -71,6 +71,11 @@ test-long: .venv/synced ## Ten thousand steps of two tenants at once, in any ord
 	@python -m hack.host integration
 	@DREAMHUB_TEST_STEPS=10000 $(PYTEST) tests/integration/isolation/test_machine.py
 
+.PHONY: test-valkey
+test-valkey: .venv/synced ## What speaks to Redis, on Valkey; its valkey-server must be installed
+	@python -m hack.host integration
+	@DREAMHUB_TEST_REDIS=valkey-server $(PYTEST) tests/integration/storage tests/integration/probes/test_redis.py tests/integration/worker/test_shared_run.py
+
 .PHONY: chaos
 chaos: .venv/synced ## Kill workers, operator, Redis and PostgreSQL, one a second, during a large run: about eight minutes; CHAOS_ARGS="--mutant no-fencing"
 	@python -m hack.host integration
