@@ -30,7 +30,7 @@ from tests.bench.process import BenchmarkError, run_measured
 from tests.bench.queue_consumer import Order
 from tests.bench.table import Aim, Row
 
-ITEMS = 6_000
+ITEMS = 4_000
 WORKERS = 2
 ROUNDS = 3
 """Ours and theirs in turn, for a neighbour's load meets both; the median of each counts."""
