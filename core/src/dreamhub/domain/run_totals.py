@@ -90,10 +90,7 @@ def sum_up(
     errors: Sequence[DocumentError] = (),
     state: RunState = "Running",
 ) -> Progress:
-    """The next snapshot after `before`. Its percent is never below that one's, and 100 only at the end.
-
-    While the source is being read it stands still: a share of what has come so far would be a share of nothing.
-    """
+    """The next snapshot after `before`. Its percent is never below that one's, and 100 only at the end."""
     final = state != "Running"
     alive = [worker.report for worker in workers if worker.alive]
     settled = sum(worker.weight for worker in workers)
@@ -118,12 +115,17 @@ def sum_up(
         short_of_tokens=short,
         estimated_tokens=estimated[0] if estimated else before.estimated_tokens,
         estimated_bytes=estimated[1] if estimated else before.estimated_bytes,
-        percent=max(before.percent, 100 if final else min(99, int(share * 100)) if run.collected else 0),
+        percent=100 if final else max(before.percent, _percent(run, share)),
         chunks_per_second=round(sum(report.chunks_per_second for report in alive), 1),
         eta_seconds=0 if final else (None if short else _eta(run, share, workers)),
         timing=_add_up(workers),
         errors=tuple(errors[:MAX_ERRORS]),
     )
+
+
+def _percent(run: RunTotals, share: float) -> int:
+    """None of a source that is being read: a share of what has come so far would be a share of nothing."""
+    return min(99, int(share * 100)) if run.collected else 0
 
 
 def _share(whole: float, part: float) -> float:
