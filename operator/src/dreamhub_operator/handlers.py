@@ -140,7 +140,10 @@ class NoDiffBase(kopf.DiffBaseStorage):
 
 
 def build_settings() -> kopf.OperatorSettings:
-    """The traps: timeouts that let a dead connection be noticed, no limit of workers, which would deadlock indexes."""
+    """The traps: timeouts that let a dead connection be noticed, no limit of workers, which would deadlock indexes.
+
+    A worker is kept for each object that has changed lately, with the event: a rush of them adds up.
+    """
     settings = kopf.OperatorSettings()
     settings.persistence.diffbase_storage = NoDiffBase()
     settings.peering.standalone = True
@@ -155,6 +158,7 @@ def build_settings() -> kopf.OperatorSettings:
     settings.networking.connect_timeout = 5
     settings.networking.enforce_retry_after = True
     settings.queueing.worker_limit = None
+    settings.queueing.idle_timeout = 1.0
     settings.process.ultimate_exiting_timeout = 20
     for kind in WATCHED:
         if kind not in (TENANT, INGEST_JOB):
