@@ -35,6 +35,8 @@ class Store:
             raise web.HTTPTemporaryRedirect(f"http://[::1]:{self.port}/inner")
         if name == "denied":
             raise web.HTTPForbidden
+        if request.query.get("list-type") and request.query.get("prefix"):
+            raise web.HTTPForbidden(text="<Error><Code>SignatureDoesNotMatch</Code></Error>")
         if request.query.get("list-type"):
             raise web.HTTPNotFound(text="<Error><Code>NoSuchBucket</Code></Error>", content_type="application/xml")
         return web.Response(body=CONTENT, headers={"ETag": '"x"', "Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"})
@@ -50,7 +52,7 @@ async def store() -> AsyncIterator[Store]:
         yield held
 
 
-async def download(port: int, key: str, target: Path, host: str = "127.0.0.1") -> int:
+async def download(port: int, key: str, target: Path, host: str = "127.0.0.1", prefix: str = "") -> int:
     config = S3Source.model_validate(
         {"endpoint": f"http://{host}:{port}", "bucket": "bucket", "secretRef": {"name": "x"}}
     )
@@ -59,7 +61,7 @@ async def download(port: int, key: str, target: Path, host: str = "127.0.0.1") -
         bucket = OwnBucket(config, SECRET, proxy)
         if key:
             return await bucket.download(key, target, 2**24)
-        return len([entry async for entry in bucket.list("")])
+        return len([entry async for entry in bucket.list(prefix)])
 
 
 async def test_what_the_guard_lets_pass_is_read(store: Store, tmp_path: Path) -> None:
@@ -97,6 +99,12 @@ async def test_a_name_that_is_not_found(
     with pytest.raises(DreamHubError) as failed:
         await download(80, "file", tmp_path / "file", "bucket.example")
     assert failed.value.code == code
+
+
+async def test_a_list_that_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(DreamHubError) as failed:
+        await download(store.port, "", tmp_path / "file", prefix="folder/")
+    assert failed.value.code == "LoginRefused"
 
 
 def test_heads_of_requests() -> None:

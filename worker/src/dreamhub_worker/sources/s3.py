@@ -4,6 +4,7 @@ Listing is cheap and tells a revision of each object, so every reading lists all
 Complete: what is not there any more is gone. There is no checkpoint to keep.
 """
 
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -21,6 +22,9 @@ from dreamhub_worker.fetch_guard import AddressRefusedError, FetchGuard
 from dreamhub_worker.sources.guarded_proxy import GuardedProxy, open_proxy
 from dreamhub_worker.sources.source import Checkpoint, Complete, Event, Found, ObjectEntry, ObjectLinks, SourceContext
 from dreamhub_worker.sources.web_fetch import away, is_unknown_host, refused, unknown_host
+
+_REFUSED = re.compile(r"status code: 40[13]\b")
+"""What the client says of a list; of an object it says it by a type."""
 
 
 class S3Reader:
@@ -127,13 +131,14 @@ class OwnBucket:
                 raise refused() from error
             if failure is not None:
                 raise unknown_host() if is_unknown_host(failure) else away(failure) from error
-            if isinstance(error.__cause__, PermissionDeniedError | UnauthenticatedError):
+            cause = error.__cause__
+            if isinstance(cause, PermissionDeniedError | UnauthenticatedError) or _REFUSED.search(str(cause)):
                 raise InvalidInputError(
-                    "the bucket refuses the login; correct access-key and secret-key in the source's Secret, and their "
-                    "right to list and read it",
+                    "the bucket refuses the login, or there is none; correct access-key and secret-key in the source's "
+                    "Secret, their right to list and read it, or spec.source.s3.bucket",
                     code="LoginRefused",
                 ) from error
-            if "NoSuchBucket" in str(error.__cause__):
+            if "NoSuchBucket" in str(cause):
                 raise InvalidInputError(
                     "there is no such bucket at the source's endpoint; correct spec.source.s3.bucket",
                     code="NoSuchBucket",
