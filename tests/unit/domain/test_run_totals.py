@@ -147,3 +147,10 @@ def test_of_a_source_that_is_being_read_there_is_no_percent() -> None:
     assert (reading.percent, reading.reading, reading.eta_seconds) == (0, True, None)
     after = sum_up(RUN, done, reading)
     assert (after.percent, after.reading) == (90, False)
+
+
+def test_what_is_waited_for_is_told_while_somebody_waits() -> None:
+    waits = share(report=WorkerReport(waiting="the scanner is away"))
+    assert sum_up(RUN, [share(), waits], Progress()).waiting == "the scanner is away"
+    assert sum_up(RUN, [replace(waits, alive=False)], Progress()).waiting == ""
+    assert sum_up(RUN, [waits], Progress(), state="Failed").waiting == ""

@@ -109,3 +109,11 @@ def test_the_slow_calls_of_the_model_are_told() -> None:
         with meter.timed("embed"):
             clock.now += seconds
     assert meter.report().timing.embed_p95_seconds == 97, "of the last 64"
+
+
+def test_what_it_waits_for_is_cut_to_what_a_report_holds() -> None:
+    meter = Meter(clock=lambda: 0.0)
+    meter.wait_for("x" * 1_000)
+    assert meter.report().waiting == "x" * 400
+    meter.wait_for("")
+    assert not meter.report().waiting

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dreamhub.domain.pace import Line, Pace, add_paces
-from dreamhub.domain.progress import Stage, Timing
+from dreamhub.domain.progress import MOST_LETTERS, Stage, Timing
 from dreamhub.domain.run_totals import ITEM_WEIGHT, WorkerReport
 
 Part = Literal["parse", "embed", "embed_wait", "store"]
@@ -47,6 +47,8 @@ class Meter:
     """How much of the document in hand is done, 0 to 1."""
     tokens: int = 0
     reading: bool = False
+    waiting: str = ""
+    """What is waited for, in a sentence."""
     awaiting_approval: bool = False
     short_of_tokens: int = 0
     estimated: tuple[int, int] | None = None
@@ -75,6 +77,10 @@ class Meter:
     def __post_init__(self) -> None:
         self.fruitless = self.earlier.fruitless
         self._mark = self._began = self.clock()
+
+    def wait_for(self, what: str) -> None:
+        """An empty word when nothing is waited for any more."""
+        self.waiting = what[:MOST_LETTERS]
 
     def approach(self) -> None:
         """Turn to a document, which may turn out to need nothing."""
@@ -126,6 +132,7 @@ class Meter:
             seconds_in_hand=round(self._foretell(), 1),
             tokens=self.earlier.tokens + self.tokens,
             reading=self.reading,
+            waiting=self.waiting,
             awaiting_approval=self.awaiting_approval,
             short_of_tokens=self.short_of_tokens,
             estimated=self.estimated or self.earlier.estimated,

@@ -6,6 +6,7 @@ It waits in place, so that an outage costs the outage and not the pod, its tries
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -24,11 +25,15 @@ class Patience:
     stop: Stop
     seconds: float
     """How long in one go, before the pod gives up."""
+    tell: Callable[[str], None] = lambda _: None
+    """Told what is waited for, and an empty word when it is there."""
     _since: float | None = None
     _pause: float = _FIRST_SECONDS
 
     def reset(self) -> None:
         """Something succeeded."""
+        if self._since is not None:
+            self.tell("")
         self._since, self._pause = None, _FIRST_SECONDS
 
     async def wait(self, error: DreamHubError) -> None:
@@ -37,6 +42,7 @@ class Patience:
         if self._since is None:
             self._since = now
             log.warning("waiting", code=error.code, message=error.message)
+            self.tell(f"{error.message} ({error.code})")
         if now - self._since >= self.seconds:
             raise error
         await self.stop.guard(asyncio.sleep(self._pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads retries

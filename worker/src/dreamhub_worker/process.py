@@ -151,7 +151,7 @@ async def _run(settings: WorkerSettings, tools: Toolbox) -> int:
             ingestion=Ingestion(job, settings.holder, start.run, tools, meter, _open_links(job)),
             queue=queue,
             tools=tools,
-            patience=Patience(tools.stop, settings.patience_seconds),
+            patience=Patience(tools.stop, settings.patience_seconds, meter.wait_for),
         )
         if job.source is not None:
             run.gate = Gate(job.uid, tools, meter, settings.read_hold)

@@ -11,6 +11,8 @@ RunState = Literal["Running", "Succeeded", "Failed"]
 MOST = 2**53
 """No number here is larger: any reader's arithmetic holds, though a tenant's own login may write what it likes."""
 Count = Annotated[int, Field(ge=0, le=MOST)]
+MOST_LETTERS = 400
+Sentence = Annotated[str, Field(max_length=MOST_LETTERS)]
 Amount = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 
 
@@ -54,6 +56,8 @@ class Progress(_Wire):
     state: RunState = "Running"
     stage: Stage = "Starting"
     documents: DocumentCounts = DocumentCounts()
+    waiting: Sentence = ""
+    """What is away and waited for, in a sentence; empty while nothing is."""
     reading: bool = False
     """The source is still being read: nobody knows how many documents there will be."""
     pages: Count = 0

@@ -14,6 +14,7 @@ from dreamhub.domain.progress import (
     DocumentError,
     Progress,
     RunState,
+    Sentence,
     Stage,
     Timing,
 )
@@ -38,6 +39,8 @@ class WorkerReport(BaseModel):
     current_chunks: Count = 0
     """Stored of the document in hand."""
     tokens: Count = 0
+    waiting: Sentence = ""
+    """What it waits for, in a sentence."""
     reading: bool = False
     """It reads the run's source beside its documents."""
     awaiting_approval: bool = False
@@ -107,6 +110,7 @@ def sum_up(
             skipped=sum(worker.skipped for worker in workers),
             failed=sum(worker.failed for worker in workers),
         ),
+        waiting="" if final else next((report.waiting for report in alive if report.waiting), ""),
         reading=not final and not run.collected,
         pages=sum(worker.pages for worker in workers),
         chunks=sum(worker.chunks for worker in workers) + sum(report.current_chunks for report in alive),

@@ -103,7 +103,8 @@ def run(reason: IngestReason, message: str, status: RunStatus | None) -> Finding
 def progress_of(status: RunStatus) -> Finding:
     counts, reading = status.progress.documents, status.progress.reading
     more = " so far; the source is still being read, and nobody knows how many there will be" if reading else ""
-    message = f"{counts.done + counts.failed} of {_count(counts.total)}{more}"
+    waiting = f"; waiting: {status.progress.waiting}" if status.progress.waiting else ""
+    message = f"{counts.done + counts.failed} of {_count(counts.total)}{more}{waiting}"
     return run(_STAGES[status.progress.stage], message, status)
 
 
