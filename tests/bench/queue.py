@@ -23,7 +23,7 @@ from dreamhub.sql.work_items import NewItem, enqueue
 from dreamhub.storage.functions import load_functions
 from dreamhub.storage.work_stream import WorkStream
 from dreamhub_worker.chunking import STRATEGY
-from dreamhub_worker.work_queue import PAGE, TAKEN_AT_ONCE
+from dreamhub_worker.work_queue import PAGE, UNCHANGED_AT_ONCE
 from tests.bench.environment import Environment
 from tests.bench.peers import open_peer
 from tests.bench.process import BenchmarkError, run_measured
@@ -72,10 +72,8 @@ async def _measure_round(environment: Environment, documents: Sequence[InputDocu
 
 def _rows_of(rounds: Sequence[Round]) -> list[Row]:
     doing, whole = median(each.theirs.doing for each in rounds), median(each.theirs.whole for each in rounds)
-    peer = f"taskiq-redis: stream with acknowledgement, no outcome kept, {TAKEN_AT_ONCE} tasks in flight a process"
-    mine = (
-        f"{ITEMS:,} unchanged documents, {WORKERS} worker processes, {TAKEN_AT_ONCE} settled in PostgreSQL a statement"
-    )
+    peer = f"taskiq-redis: stream with acknowledgement, no outcome kept, {UNCHANGED_AT_ONCE} tasks in flight a process"
+    mine = f"{ITEMS:,} unchanged documents, {WORKERS} workers; PostgreSQL settles up to {UNCHANGED_AT_ONCE} at once"
     return [
         Row(
             "queue: jobs that do nothing, from enqueued to done",
@@ -154,7 +152,7 @@ async def _run_workers(environment: Environment, documents: Sequence[InputDocume
 
 def _run_peer(environment: Environment) -> Rates:
     url = environment.redis.url()
-    command = [*open_peer("taskiqredis"), url, *map(str, (ITEMS, WORKERS, TAKEN_AT_ONCE))]
+    command = [*open_peer("taskiqredis"), url, *map(str, (ITEMS, WORKERS, UNCHANGED_AT_ONCE))]
     finished = run_measured(command, {"PEER_REDIS_URL": url}, core=None)
     told = json.loads(finished.output.splitlines()[-1])
     return Rates(ITEMS / told["doing"], ITEMS / told["whole"])

@@ -25,7 +25,7 @@ from dreamhub_worker.job import Current, Ingestion
 from dreamhub_worker.patience import Patience
 from dreamhub_worker.reading_turn import await_turn
 from dreamhub_worker.token_pause import TokenPause
-from dreamhub_worker.work_queue import TAKEN_AT_ONCE, WorkQueue
+from dreamhub_worker.work_queue import TAKEN_AT_ONCE, UNCHANGED_AT_ONCE, WorkQueue
 
 T = TypeVar("T")
 
@@ -81,6 +81,8 @@ class Run:
     _later: list[tuple[float, Delivery]] = field(default_factory=list)
     _settled: list[Delivery] = field(default_factory=list)
     _waited_for: set[str] = field(default_factory=set)
+    _stride: int = TAKEN_AT_ONCE
+    """How many are taken at once next."""
     _idle: float = _IDLE_SECONDS[0]
 
     @property
@@ -150,10 +152,12 @@ class Run:
     async def _take(self) -> None:
         """What there is to do, without that which turns out to be done."""
         self.tools.stop.check()
-        self._buffer.extend(await self.queue.take({delivery.item for _, delivery in self._later}))
+        self._buffer.extend(await self.queue.take({delivery.item for _, delivery in self._later}, self._stride))
         skipped = await self.ingestion.skip_unchanged([delivery.item for delivery in self._buffer])
         self._settled += [delivery for delivery in self._buffer if delivery.item in skipped]
         self._buffer = deque(delivery for delivery in self._buffer if delivery.item not in skipped)
+        all_known = bool(skipped) and not self._buffer
+        self._stride = min(2 * self._stride, UNCHANGED_AT_ONCE) if all_known else TAKEN_AT_ONCE
 
     async def _find_end(self) -> Progress | None:
         async with self.tools.connection() as conn:
@@ -271,7 +275,7 @@ class Run:
         if self.collector is None or not await await_turn(self.tools, self.ingestion.run):
             return
         self.ingestion.meter.reading = True
-        patience = Patience(self.tools.stop, self.patience.seconds)
+        patience = Patience(self.tools.stop, self.patience.seconds, self.patience.tell)
         failure: DreamHubError | None = None
         while failure is None:
             [outcome] = await asyncio.gather(self.collector(), return_exceptions=True)
@@ -281,6 +285,7 @@ class Run:
             if judge(error) is Verdict.END:
                 raise error
             failure = await self._await_source(patience, error) if isinstance(error, TransientError) else error
+        patience.reset()
         await self._end_collection(failure)
         self.ingestion.meter.reading = False
 

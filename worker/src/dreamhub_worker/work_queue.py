@@ -27,6 +27,9 @@ PAGE = 1000
 TAKEN_AT_ONCE = 16
 """At most; the fewer are left, the fewer a worker takes, so that the last ones are shared."""
 
+UNCHANGED_AT_ONCE = 128
+"""At most, while all that is taken turns out to be unchanged, which is done for all together."""
+
 _NOWHERE = ""
 """Entry of an item that came from the database."""
 
@@ -36,8 +39,8 @@ log = structlog.get_logger()
 class WorkQueue(Protocol):
     """All methods raise UnavailableError when the database does not answer; Redis never makes them fail."""
 
-    async def take(self, held: Container[str]) -> Sequence[Delivery]:
-        """Some documents to do, those `held` by this worker left out. Empty: nothing at the moment."""
+    async def take(self, held: Container[str], count: int = TAKEN_AT_ONCE) -> Sequence[Delivery]:
+        """At most `count` documents to do, those `held` by this worker left out. Empty: nothing at the moment."""
 
     async def fill(self, lacking: int | None = None) -> None:
         """Let others see what was enqueued. `lacking`: so many are open, and there may be fewer in the stream."""
@@ -100,19 +103,19 @@ class SharedQueue:
     _away: bool = False
     _filled_to: int = -1
 
-    async def take(self, held: Container[str]) -> Sequence[Delivery]:
+    async def take(self, held: Container[str], count: int = TAKEN_AT_ONCE) -> Sequence[Delivery]:
         try:
-            return await self._take(held)
+            return await self._take(held, count)
         except UnavailableError as error:
             self._note(away=True, reason=error.message)
             return await self.ledger.take(held, count=1)
 
-    async def _take(self, held: Container[str]) -> Sequence[Delivery]:
+    async def _take(self, held: Container[str], count: int) -> Sequence[Delivery]:
         own = not self._begun
-        count = max(1, min(TAKEN_AT_ONCE, self._left // (4 * self.workers)))
         if own:
             await self.fill()
-        taken = await self.stream.take(str(self.run.worker), count, LEASE_SECONDS, own=own)
+        fair = max(1, min(count, self._left // (4 * self.workers)))
+        taken = await self.stream.take(str(self.run.worker), fair, LEASE_SECONDS, own=own)
         self._begun, self._left = True, taken.left
         self._note(away=False)
         return [delivery for delivery in taken.deliveries if delivery.item not in held]
