@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,21 @@ def kstatus(status: IngestJobStatus) -> set[str]:
 )
 def test_exactly_one_of_the_three_summaries_holds(finding: Finding, expected: set[str]) -> None:
     assert kstatus(build_status(ingest_job(), finding, "ij-1", NOW)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "1 of 4 documents"),
+        (
+            {"reading": True},
+            "1 of 4 documents so far; the source is still being read, and nobody knows how many there will be",
+        ),
+        ({"waiting": "the scanner is away"}, "1 of 4 documents; waiting: the scanner is away"),
+    ],
+)
+def test_what_a_job_that_runs_says_of_itself(changes: dict[str, Any], message: str) -> None:
+    assert progress_of(run_status(**changes)).message == message
 
 
 def test_a_job_that_only_just_came_shows_its_total() -> None:
