@@ -7,6 +7,7 @@ import pytest
 from dreamhub.errors import BugError, InvalidInputError, UnavailableError
 from dreamhub_worker.failures import as_ours
 from dreamhub_worker.last_words import tell_end
+from dreamhub_worker.process import _close
 
 
 def test_the_reason_outlives_the_pod(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,3 +26,11 @@ def test_a_bug_is_told_with_its_place() -> None:
     message = as_ours(caught.value).message
     assert "(KeyError at test_last_words.py:" in message
     assert "secret" not in message
+
+
+async def test_what_cannot_be_closed_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    async def close() -> None:
+        raise ConnectionResetError
+
+    await _close(close)
+    assert "ConnectionResetError" in capsys.readouterr().out

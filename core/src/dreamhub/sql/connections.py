@@ -26,8 +26,6 @@ _AWAY = (
     asyncpg.PostgresSystemError,
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
-    asyncpg.IdleInTransactionSessionTimeoutError,  # this process stood still for a minute
-    asyncpg.TransactionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,  # a server that is a standby now
     asyncpg.InvalidCachedStatementError,  # a migration came between
     asyncpg.InterfaceError,
