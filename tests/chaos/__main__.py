@@ -23,6 +23,8 @@ from tests.integration.servers import temporary_folder
 OUTPUT = Path("build/chaos.json")
 WARM_CHUNKS = 3_000
 
+_COLUMNS = "{:18} {:>7} {:>8} {:>6} {:>9} {:>6} {:>6} {:>6}  {}"
+
 
 @dataclass
 class Report:
@@ -44,15 +46,9 @@ class Report:
         return sound and not any(result.verdict.good for results in self.mutants.values() for result in results)
 
     def lines(self) -> Iterator[str]:
-        yield f"{'run':20} {'chunks':>7} {'seconds':>8} {'chunks/s':>9} {'kills':>6} {'lost':>6} {'twice':>6}  faults"
-        runs = [("calm", self.calm), ("stormy", self.stormy), *self.mutants.items()]
-        for name, result in ((name, result) for name, results in runs for result in results):
-            rate, kills = result.chunks / result.seconds, sum(result.kills.values()) + result.frozen
-            verdict = result.verdict
-            yield (
-                f"{name:20} {result.chunks:>7} {result.seconds:>8} {rate:>9.0f} {kills:>6} {verdict.lost:>6} "
-                f"{verdict.duplicated:>6}  {'; '.join(verdict.faults) or 'none'}"
-            )
+        yield _COLUMNS.format("run", "chunks", "seconds", "told", "chunks/s", "kills", "lost", "twice", "faults")
+        for name, results in (("calm", self.calm), ("stormy", self.stormy), *self.mutants.items()):
+            yield from (_describe(name, result) for result in results)
         for result in self.stormy:
             yield f"killed: {result.kills}, cut off and come back: {result.frozen}"
         for name, result in [*(("calm", found) for found in self.calm), *(("stormy", found) for found in self.stormy)]:
@@ -64,6 +60,13 @@ class Report:
 
     def dump(self) -> str:
         return json.dumps({**asdict(self), "throughput_ratio": self.ratio, "good": self.good}, indent=2)
+
+
+def _describe(name: str, result: Result) -> str:
+    kills, verdict = sum(result.kills.values()) + result.frozen, result.verdict
+    times = (result.seconds, result.told_seconds, round(result.chunks / result.seconds))
+    faults = "; ".join(verdict.faults) or "none"
+    return _COLUMNS.format(name, result.chunks, *times, kills, verdict.lost, verdict.duplicated, faults)
 
 
 async def measure(options: argparse.Namespace, report: Report) -> None:

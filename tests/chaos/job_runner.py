@@ -87,6 +87,8 @@ class JobRunner:
     indexes: list[Index] = field(default_factory=list)
     failure: str = ""
     """Why the Job failed; empty while it has not."""
+    ended: float | None = None
+    """When the Job was over, by the monotonic clock."""
     frozen: list[Pod] = field(default_factory=list)
     pods: list[Pod] = field(default_factory=list)
     """All that were ever started."""
@@ -105,6 +107,7 @@ class JobRunner:
                 await asyncio.sleep(STEP_SECONDS)
             await self._terminate()
             await self._finish()
+            self.ended = time.monotonic()
         finally:
             for pod in self.pods:
                 pod.end()

@@ -19,7 +19,7 @@ PAUSE_SECONDS = 0.2
 def end_container(process: "subprocess.Popen[bytes]") -> None:
     """`kill -9` of a container's first process: the kernel ends all others of the container with it.
 
-    Without that, a backend of PostgreSQL that computes goes on until it looks up, and keeps the next server from starting.
+    Else a backend of PostgreSQL that computes goes on until it looks up, and keeps the next server from starting.
     """
     others = [*_find_children(process.pid)]
     process.kill()

@@ -51,7 +51,9 @@ class Plan:
 @dataclass(frozen=True)
 class Result:
     seconds: float
-    """From the order until the IngestJob has said that it is done."""
+    """From the order until its Job is over."""
+    told_seconds: float
+    """From the order until the IngestJob has said so."""
     chunks: int
     kills: dict[str, int]
     frozen: int
@@ -100,7 +102,8 @@ async def run_trial(stage: Stage, plan: Plan) -> Result:
     witness, storm = Witness(stage.api, f"{path}/all"), _raise_storm(stage, runner, plan.faults)
     operators = stage.operator.cpu_seconds
     late = await _live(runner, storm, witness, plan.limit)
-    seconds = time.monotonic() - begun
+    told = time.monotonic() - begun
+    seconds = (runner.ended or time.monotonic()) - begun
     cpu = {"workers": sum(pod.cpu_seconds for pod in runner.pods), "operators": stage.operator.cpu_seconds - operators}
     async with _connect(home.url) as conn:
         verdict = await check(conn, home.keys, plan.corpus, Told(witness.percents, witness.status))
@@ -108,7 +111,7 @@ async def run_trial(stage: Stage, plan: Plan) -> Result:
         verdict = Verdict(verdict.lost, verdict.duplicated, (late, *verdict.faults))
     await stage.api.ok("DELETE", f"{path}/all")
     used = {name: round(spent, 1) for name, spent in cpu.items()}
-    return Result(round(seconds, 1), plan.corpus.chunks, dict(storm.kills), storm.frozen, used, verdict)
+    return Result(round(seconds, 1), round(told, 1), plan.corpus.chunks, dict(storm.kills), storm.frozen, used, verdict)
 
 
 def _command(mutant: str | None) -> list[str]:

@@ -36,7 +36,8 @@ HEARTBEAT_SECONDS = 3.0
 """How often a run shows that it lives."""
 
 LEASE_SECONDS = 12.0
-"""A run that was not heard of for so long holds its claims no more."""
+"""A run that was not heard of for so long holds its claims no more. Short, as whoever is wrongly taken for dead loses a
+batch at most, while the last documents of a run wait for it when their worker has died."""
 
 COLUMNS = (
     "landing",
