@@ -11,7 +11,7 @@ from dreamhub_operator.election import LeaseLostError
 
 PAUSE_SECONDS = 5.0
 BEAT_SECONDS = 0.25
-STALLED_SECONDS = 1.0
+STALLED_SECONDS = 2.0
 """A wait that is worth a word."""
 
 log = structlog.get_logger()
