@@ -101,7 +101,9 @@ def _corpus(chunks: int) -> Corpus:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.chaos")
-    parser.add_argument("--chunks", type=int, default=150_000, help="of one run, at most 150,000: an order names 500 documents")
+    parser.add_argument(
+        "--chunks", type=int, default=150_000, help="of one run, at most 150,000: an order names 500 documents"
+    )
     parser.add_argument("--faults", type=int, default=60, help="kills, one a second")
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--mutant", choices=MUTANTS, action="append", help="only runs of this one; can be repeated")
