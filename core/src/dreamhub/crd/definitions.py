@@ -86,9 +86,7 @@ INGEST_JOBS = Definition(
         Column("Done", ".status.progress.documents.done", "Documents that are searchable.", kind="integer"),
         Column("Total", ".status.progress.documents.total", "Documents of the job.", kind="integer"),
         Column("Percent", ".status.progress.percent", "Share of the work that is done.", kind="integer"),
-        Column(
-            "Left", ".status.progress.etaSeconds", "Seconds left, if they can be foretold.", kind="integer"
-        ),
+        Column("Left", ".status.progress.etaSeconds", "Seconds left, if they can be foretold.", kind="integer"),
         AGE,
         Column("Failed", ".status.progress.documents.failed", "Documents that failed.", kind="integer", priority=1),
         Column("Chunks", ".status.progress.chunks", "Chunks stored.", kind="integer", priority=1),
