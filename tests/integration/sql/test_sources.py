@@ -16,6 +16,7 @@ from tests.integration.conftest import TenantLogin
 from tests.integration.sql.support import File, ingest
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+RUN = "0a4bb8b4-3d0e-4c8a-9a7a-0c6a3a6f1b11"
 STATE = {"folders": {"INBOX": 7, "Réunions": 3}}
 
 
@@ -34,12 +35,12 @@ async def plant(conn: Connection, keys: DataKeys) -> tuple[sql.SourceKey, bytes,
 async def test_an_item_is_what_its_document_is(tenant: TenantLogin, tenant_connection: Connection) -> None:
     conn, keys = tenant_connection, tenant.keys
     key, item, document = await plant(conn, keys)
-    known = await sql.fetch_item(conn, keys, key, item)
+    known = await sql.fetch_item(conn, keys, key, item, RUN)
     assert known is not None
     assert (known.revision, known.document_id, known.settled) == ('etag-"x"', document, True)
     assert (await sql.open_source(conn, keys, key)).state == STATE
     await delete_document(conn, document)
-    assert await sql.fetch_item(conn, keys, key, item) is None
+    assert await sql.fetch_item(conn, keys, key, item, RUN) is None
     assert await conn.fetchval("SELECT count(*) FROM source_items") == 0
 
 
@@ -68,7 +69,7 @@ async def test_a_round_ends_once(tenant: TenantLogin, tenant_connection: Connect
     await sql.end_round(conn, key, 1)
     assert (await sql.open_source(conn, keys, key)).round == 2
     assert await sql.find_untold(conn, key, 2) == ((item, document),)
-    await sql.see_items(conn, key, [item], 2)
+    await sql.see_items(conn, key, [item], 2, RUN)
     assert await sql.find_untold(conn, key, 2) == ()
 
 
@@ -94,7 +95,7 @@ async def test_a_new_data_key_takes_over_all_of_it(
     assert await count_outdated(conn, new.active) == 0
     assert await count_sealed(operator_connection, tenant.tenant, tenant.keys.active) == 0
     assert await count_sealed(operator_connection, tenant.tenant, new.active) == 4
-    known = await sql.fetch_item(conn, new, key, item)
+    known = await sql.fetch_item(conn, new, key, item, RUN)
     assert known is not None
     assert known.revision == 'etag-"x"'
     assert (await sql.open_source(conn, new, key)).state == STATE

@@ -42,7 +42,7 @@ async def begin(bench: Bench, tools: Toolbox, mount: Mount, worker: int = 0) -> 
     """As a pod of this index does."""
     async with bench.rig.pool.acquire() as conn:
         run = (await start_run(conn, NewRun(mount.job.uid, mount.job.job, "test", "pod", worker=worker))).run
-    return RunIntake(run, Ledger(tools.connection, mount.job.uid), tools.connection, asyncio.Event())
+    return RunIntake(run, Ledger(tools.connection, mount.job.uid), asyncio.Event())
 
 
 async def waited(bench: Bench, readings: int) -> None:
@@ -106,6 +106,9 @@ async def test_a_collector_that_is_overtaken_in_the_middle_loses_nothing_and_rep
     mount = bench.scripted()
     older = asyncio.create_task(bench.rig.run(mount))
     await waited(bench, 1)
+    async with asyncio.timeout(60):
+        while "3.txt" not in await bench.searchable():  # done by a run that reads of it again
+            await asyncio.sleep(0.02)
     newer = asyncio.create_task(bench.rig.run(mount))
     await waited(bench, 2)
     bench.script.go_on()

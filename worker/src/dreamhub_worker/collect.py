@@ -69,7 +69,9 @@ class Intake(Protocol):
     async def refuse(self, conn: Connection, item: NewItem, error: DocumentError) -> None:
         """In the collector's transaction: an item that never becomes a document."""
 
-    def unchanged(self, count: int) -> None: ...
+    async def count_unchanged(self, conn: Connection, count: int) -> None:
+        """In the collector's transaction: documents that stand as they were, of which there are no items."""
+
     async def hold(self, conn: Connection) -> None: ...
 
     async def publish(self) -> None:
@@ -131,6 +133,8 @@ class _Collector:
     collected: Collected = field(default_factory=Collected)
     _running: set[asyncio.Task[None]] = field(default_factory=set)
     _seen: list[bytes] = field(default_factory=list)
+    _unchanged: int = 0
+    """Of the seen, those to count with them."""
 
     def lend(self, source: InputSource) -> SourceContext:
         networks = [AllowedNetwork(ip_network(entry.cidr), frozenset(entry.ports)) for entry in source.networks]
@@ -204,10 +208,11 @@ class _Collector:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _mark_seen(self) -> None:
-        seen, self._seen = self._seen, []
+        seen, self._seen, unchanged, self._unchanged = self._seen, [], self._unchanged, 0
         if seen:
             async with self._held() as conn:
-                await sql.see_items(conn, self.key, seen, self.round)
+                await sql.see_items(conn, self.key, seen, self.round, self.job.uid)
+                await self.intake.count_unchanged(conn, unchanged)
 
     @asynccontextmanager
     async def _held(self) -> AsyncIterator[Connection]:
@@ -221,7 +226,7 @@ class _Collector:
 
     async def _fetch_known(self, item: bytes) -> sql.KnownItem | None:
         async with self.tools.connection() as conn:
-            return await sql.fetch_item(conn, self.tools.keys, self.key, item)
+            return await sql.fetch_item(conn, self.tools.keys, self.key, item, self.job.uid)
 
     async def _known_revision(self, key: str) -> str | None:
         known = await self._fetch_known(self._item(key))
@@ -292,14 +297,16 @@ class _Collector:
         keys = self.tools.keys
         async with self._held() as conn:
             outcome = await register_upload(conn, keys, new)
+            before = await sql.fetch_item(conn, keys, self.key, item, self.job.uid)
             seen = sql.SeenItem(item, found.revision, outcome.document_id, self.round)
             await sql.store_item(conn, keys, self.key, seen)
-            known = await sql.fetch_item(conn, keys, self.key, item)
+            known = await sql.fetch_item(conn, keys, self.key, item, self.job.uid)
             if known is not None and self._is_open(known):
                 await self.intake.add(conn, _work(known))
                 self._count(known)
-                return
-        self._count_unchanged()
+            elif before is None or not before.told:
+                await self.intake.count_unchanged(conn, 1)
+                self.collected.unchanged += 1
 
     async def _stay(self, key: str) -> None:
         item = self._item(key)
@@ -313,7 +320,8 @@ class _Collector:
         """It is unchanged upstream. Here it may not have come to its end yet."""
         self._seen.append(item)
         if not self._is_open(known):
-            self._count_unchanged()
+            self._unchanged += not known.told
+            self.collected.unchanged += not known.told
             return
         async with self.tools.connection() as conn, conn.transaction():
             await self.intake.add(conn, _work(known))
@@ -325,10 +333,6 @@ class _Collector:
     def _count(self, known: sql.KnownItem) -> None:
         self.collected.queued += 1
         self.collected.queued_bytes += known.size
-
-    def _count_unchanged(self) -> None:
-        self.collected.unchanged += 1
-        self.intake.unchanged(1)
 
     async def _refuse(self, item: bytes, error: UserError) -> None:
         """Told as a document's error, under ids that are the same in each try of this run."""

@@ -1,8 +1,6 @@
 """How documents that are found while a run is going become its items."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from dreamhub.domain.progress import DocumentError
@@ -16,9 +14,7 @@ from dreamhub_worker.work_queue import WorkQueue
 class RunIntake:
     run: RunAttempt
     queue: WorkQueue
-    connect: Callable[[], AbstractAsyncContextManager[Connection]]
     woken: asyncio.Event
-    _unchanged: int = 0
     _news: bool = False
 
     async def hold(self, conn: Connection) -> None:
@@ -36,9 +32,10 @@ class RunIntake:
         outcome = RunDocument(item.document_id, item.version_id, "Failed", error=error)
         await settle_item(conn, self.run, item.version_id, outcome)
 
-    def unchanged(self, count: int) -> None:
-        """Documents that stand as they were: counted as skipped with the next `publish`."""
-        self._unchanged += count
+    async def count_unchanged(self, conn: Connection, count: int) -> None:
+        """In the caller's transaction: documents that stand as they were are skipped ones."""
+        if count:
+            await count_unchanged(conn, self.run, count)
 
     def take_news(self) -> bool:
         """Whether anything came that the run did not have, since this was last asked."""
@@ -47,9 +44,5 @@ class RunIntake:
 
     async def publish(self) -> None:
         """After a commit: let the workers see what came. Losing this costs time only."""
-        count, self._unchanged = self._unchanged, 0
-        if count:
-            async with self.connect() as conn:
-                await count_unchanged(conn, self.run, count)
         await self.queue.fill()
         self.woken.set()

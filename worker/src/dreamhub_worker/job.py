@@ -10,7 +10,7 @@ import structlog
 
 from dreamhub.domain.job_input import InputDocument, InputText, JobInput
 from dreamhub.domain.media_types import claimed_type
-from dreamhub.errors import DreamHubError, InvalidInputError, TooLargeError
+from dreamhub.errors import ConflictError, DreamHubError, InvalidInputError, TooLargeError
 from dreamhub.ids import new_id
 from dreamhub.metering import TokenMeter
 from dreamhub.sql.connections import Connection
@@ -110,7 +110,10 @@ class Ingestion:
         if self.job.force or not versions:
             return frozenset()
         async with self.tools.connection() as conn:
-            generation = await ensure_generation(conn, self._space)
+            try:
+                generation = await ensure_generation(conn, self._space)
+            except ConflictError:
+                return frozenset()  # each document is told why by itself
             skipped = await skip_unchanged(conn, self.run, versions, generation)
         if skipped:
             self.meter.skipped += len(skipped)

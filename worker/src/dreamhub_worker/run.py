@@ -91,7 +91,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.token_pause = TokenPause(self.tools, self.ingestion.meter)
-        self.intake = RunIntake(self.ingestion.run, self.queue, self.tools.connection, self.woken)
+        self.intake = RunIntake(self.ingestion.run, self.queue, self.woken)
 
     async def execute(self) -> Progress:
         """Returns the run's last snapshot.

@@ -51,6 +51,8 @@ class KnownItem:
     error_class: str | None
     """Why the version failed, when it did."""
     size: int
+    told: bool
+    """Whether the run has met it before: another reader of it, or another round."""
 
     @property
     def settled(self) -> bool:
@@ -92,9 +94,9 @@ def _seal_state(keys: DataKeys, source: SourceKey, state: Mapping[str, Any]) -> 
     return keys.encrypt(plain, checkpoint_identity(source.key))
 
 
-async def fetch_item(conn: Connection, keys: DataKeys, source: SourceKey, item: bytes) -> KnownItem | None:
-    """None also for an item whose document was deleted here."""
-    row = await conn.fetchrow(_SQL["fetch_item"], source.key, item)
+async def fetch_item(conn: Connection, keys: DataKeys, source: SourceKey, item: bytes, run: str) -> KnownItem | None:
+    """None also for an item whose document was deleted here. `run`: UID of who asks."""
+    row = await conn.fetchrow(_SQL["fetch_item"], source.key, item, run)
     if row is None:
         return None
     return KnownItem(
@@ -104,6 +106,7 @@ async def fetch_item(conn: Connection, keys: DataKeys, source: SourceKey, item: 
         state=row["state"],
         error_class=row["error_class"],
         size=row["size_bytes"],
+        told=bool(row["told"]),
     )
 
 
@@ -122,10 +125,10 @@ async def store_item(conn: Connection, keys: DataKeys, source: SourceKey, seen: 
     await conn.execute(_SQL["store_item"], source.key, seen.item, sealed, seen.document_id, seen.round)
 
 
-async def see_items(conn: Connection, source: SourceKey, items: Collection[bytes], round_: int) -> None:
-    """They stand upstream. No items: nothing; unknown ones are fine."""
+async def see_items(conn: Connection, source: SourceKey, items: Collection[bytes], round_: int, run: str) -> None:
+    """They stand upstream, as a run was told. No items: nothing; unknown ones are fine."""
     if items:
-        await conn.execute(_SQL["see_items"], source.key, list(items), round_)
+        await conn.execute(_SQL["see_items"], source.key, list(items), round_, run)
 
 
 async def find_untold(

@@ -14,7 +14,8 @@ UPDATE source_checkpoints SET state_ct = $2, updated_at = now() WHERE source_key
 UPDATE source_checkpoints SET round = round + 1, updated_at = now() WHERE source_key = $1 AND round = $2
 
 -- name: fetch_item
-SELECT i.revision_ct, i.document_id, v.id AS version_id, v.state, v.error_class, v.size_bytes
+SELECT i.revision_ct, i.document_id, v.id AS version_id, v.state, v.error_class, v.size_bytes,
+    i.seen_at >= (SELECT started_at FROM ingest_runs WHERE uid = $3) AS told
 FROM source_items i
 CROSS JOIN LATERAL (
     SELECT id, state, error_class, size_bytes FROM document_versions
@@ -32,7 +33,8 @@ ON CONFLICT (source_key, item_key, tenant_id) DO UPDATE SET
 
 -- name: see_items
 UPDATE source_items SET round = $3, seen_at = now()
-WHERE source_key = $1 AND item_key = ANY ($2::bytea[]) AND round < $3
+WHERE source_key = $1 AND item_key = ANY ($2::bytea[])
+    AND (round < $3 OR seen_at < (SELECT started_at FROM ingest_runs WHERE uid = $4))
 
 -- name: find_untold
 SELECT item_key, document_id FROM source_items
