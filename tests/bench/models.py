@@ -19,6 +19,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from dreamhub.cancelling import cancel_all
 from dreamhub.errors import DreamHubError
 from dreamhub.llm.embedding import Embedder, normalise, open_embedder
 from dreamhub.llm.models import ModelList, ModelSettings
@@ -134,9 +135,7 @@ async def _running(environment: Environment, provider: RatedProvider, load: Load
             await asyncio.wait(workers, timeout=60)
             load.failures += [repr(task.exception()) for task in workers if task.done() and task.exception()]
         finally:
-            for task in (duty, *workers):
-                task.cancel()
-            await asyncio.gather(duty, *workers, return_exceptions=True)
+            await cancel_all((duty, *workers))
 
 
 def _open(redis: Redis, tenant: str, settings: ModelSettings, stack: AsyncExitStack) -> Embedder:

@@ -10,6 +10,7 @@ from functools import partial
 import kopf
 import structlog
 
+from dreamhub.cancelling import cancel_all
 from dreamhub.crd.tenant import Tenant
 from dreamhub.domain.conditions import is_true
 from dreamhub.errors import ConflictError, DreamHubError, NotFoundError
@@ -126,7 +127,7 @@ class Service:
             for task in done:
                 task.result()
         finally:
-            await _cancel([watches, *tasks])
+            await asyncio.gather(_cancel([watches]), cancel_all(tasks))
             self.context.metrics.leader.set(0)
         await self.election.release()
 

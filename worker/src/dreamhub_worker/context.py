@@ -1,12 +1,13 @@
 """What the steps of a run share: opened once at the start, handed down, never global."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dreamhub.cancelling import cancel_all
 from dreamhub.domain.keys import DataKeys
 from dreamhub.domain.terms import TermIndex
 from dreamhub.errors import TransientError
@@ -19,23 +20,10 @@ from dreamhub_worker.scan import Scanner
 T = TypeVar("T")
 
 
-_CANCEL_SECONDS = 1.0
-
-
 class StoppingError(TransientError):
     """The pod is being moved: the checkpoint is kept, the next attempt goes on."""
 
     default_code = "Stopping"
-
-
-async def cancel_all(tasks: Collection[asyncio.Future[Any]]) -> None:
-    """End tasks, again and again: a wait that ends as it is cancelled may swallow the cancellation."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=_CANCEL_SECONDS)
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass

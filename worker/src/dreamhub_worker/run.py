@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from dreamhub.cancelling import cancel_all
 from dreamhub.domain.deliveries import Delivery
 from dreamhub.domain.progress import Progress
 from dreamhub.errors import BugError, DreamHubError, FencedError, TransientError
@@ -17,7 +18,7 @@ from dreamhub.ids import new_id
 from dreamhub.sql.ingest import count_open, finish_run, mark_collected
 from dreamhub.sql.landing import HEARTBEAT_SECONDS
 from dreamhub.sql.work_items import NewItem, give_up_items
-from dreamhub_worker.context import StoppingError, Toolbox, cancel_all
+from dreamhub_worker.context import StoppingError, Toolbox
 from dreamhub_worker.failures import Verdict, as_ours, document_error, find_lacking, judge
 from dreamhub_worker.gate import Gate
 from dreamhub_worker.intake import RunIntake

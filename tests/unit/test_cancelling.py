@@ -1,6 +1,6 @@
 import asyncio
 
-from dreamhub_worker.context import cancel_all
+from dreamhub.cancelling import cancel_all
 
 
 async def test_a_task_that_swallows_a_cancellation_is_ended_all_the_same() -> None:
