@@ -45,6 +45,8 @@ async def _measure(chosen: Sequence[str]) -> list[Row]:
     for name in chosen or MEASUREMENTS:
         async with open_environment() as environment:
             rows += await MEASUREMENTS[name](environment)
+        if not chosen:
+            write_json(rows, OUTPUT)  # what there is outlives a part that fails
     return rows
 
 
@@ -60,8 +62,6 @@ def main() -> int:
         print(f"no figures: {error}", file=sys.stderr)
         return 2
     print_table(rows)
-    if not chosen:
-        write_json(rows, OUTPUT)
     return int(any(row.holds is False for row in rows))
 
 
