@@ -110,11 +110,11 @@ WALLS = (
         (
             FunctionEdit(
                 "provision_partition(text,text)",
-                "    foreign_keys := CASE name",
+                "    foreign_keys := CASE\n",
                 "    IF name = 'documents' THEN\n"
                 "        EXECUTE format('CREATE UNIQUE INDEX ON %I.documents (id)', schema_name);\n"
                 "    END IF;\n"
-                "    foreign_keys := CASE name",
+                "    foreign_keys := CASE\n",
             ),
         ),
         (f"{_WALLS}test_every_key_holds_the_tenant",),

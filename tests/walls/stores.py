@@ -8,7 +8,7 @@ _ACL = "dreamhub.storage.redis_acl"
 WALLS = (
     Wall(
         "Redis: key pattern",
-        (SourceEdit(_ACL, 'f"~{prefix}*"', '"~*"'),),
+        (SourceEdit(_ACL, 'f"~{prefix}*"', '"~dh:*"'),),
         (f"{_TESTS}test_keys_of_others_are_refused",),
     ),
     Wall(
