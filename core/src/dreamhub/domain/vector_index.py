@@ -14,8 +14,9 @@ DROP_BELOW = 10_000
 LARGE = 5 * BUILD_AT
 """From here on an index is built beside running jobs too: they may never end."""
 BULK = 10_000
-"""Chunks to come that count as a bulk load, if they are also `BULK_SHARE` of what is indexed."""
+"""Chunks to come that are a bulk load: an index is built after them."""
 BULK_SHARE = 0.5
+"""Of what is indexed: from so many chunks to come on, an index that is there is better taken away and built anew."""
 SEARCHABLE = 200_000
 """Chunks that are still searched exactly in tens of milliseconds: above, no bulk load takes the index away."""
 STALE_SHARE = 0.2
@@ -54,12 +55,12 @@ class Load:
 
 def decide(index: VectorIndex, load: Load) -> Action | None:
     """What to do about the index now. The same question may be asked at any time."""
-    bulk = load.chunks >= max(BULK, index.chunks * BULK_SHARE)
+    bulk = load.chunks >= BULK and index.chunks <= SEARCHABLE
     if index.indexed:
         emptied = index.chunks < DROP_BELOW and not load.running
-        return "Drop" if emptied or (bulk and index.chunks <= SEARCHABLE) else None
+        return "Drop" if emptied or (bulk and load.chunks >= index.chunks * BULK_SHARE) else None
     pays = index.chunks >= BUILD_AT and index.dimensions <= MOST_DIMENSIONS
-    if not pays or (load.running and index.chunks < LARGE) or (bulk and index.chunks <= SEARCHABLE):
+    if not pays or bulk or (load.running and index.chunks < LARGE):
         return None
     return "Build"
 
