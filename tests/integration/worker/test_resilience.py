@@ -148,8 +148,10 @@ async def test_the_older_of_two_workers_writes_nothing_more(gated: Gated) -> Non
         return len(gated.provider.requests) == 3
 
     await eventually(both_wait, "both workers wait at the gate")
-    gated.open()
+    gated.gate.release()  # the older one asked first
     assert await older.wait() == 75
+    assert await gated.stored() == BATCH_CHUNKS
+    gated.open()
     assert await newer.wait() == 0
     progress = await gated.rig.progress(mount)
     assert progress.state == "Succeeded"
