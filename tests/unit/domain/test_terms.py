@@ -54,6 +54,22 @@ def test_any_text_has_words_of_its_own(text: str) -> None:
     assert all(found)
 
 
+PIECES = st.sampled_from(["ab", "C", "1", "_", "'", " ", "-", "\n", "it's", "''", "x" * 70])
+
+
+@given(st.lists(PIECES | st.characters(codec="ascii")).map("".join))
+@pytest.mark.parametrize("sign", ["é", "猫"])
+def test_words_are_the_same_in_any_company(sign: str, text: str) -> None:
+    assert [*words(text), sign] == words(f"{text} {sign}")
+
+
+def test_more_words_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = " ".join(f"word{number}" for number in range(50)) + " " + "y" * 100
+    monkeypatch.setattr("dreamhub.domain.terms.WORD_CACHE", 7)
+    small = TermIndex(KEYS)
+    assert small.document(text).ids.tolist() == small.document(text).ids.tolist() == INDEX.document(text).ids.tolist()
+
+
 @given(st.text(max_size=300))
 def test_vectors_are_well_formed(text: str) -> None:
     vector = INDEX.document(text)

@@ -9,7 +9,6 @@ import asyncio
 import importlib.util
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -27,7 +26,7 @@ _WEIGHTS = "weights/l2_supercat_256.safetensors"
 _TENSOR = "embedding.weight"
 _SPACE = "\u2581"
 """As the tokenizer writes a space; it also puts one in front of a text."""
-_WORD = re.compile(f"{_SPACE}+[^{_SPACE}]*")
+_WORD = re.compile(" +[^ ]*")
 _RESERVED = re.compile(r"<(?:unk|/?s)>")
 """What the tokenizer takes for a sign of its own, wherever it stands."""
 _KEPT_WORDS, _KEPT_LETTERS = 50_000, 40
@@ -44,29 +43,44 @@ def package_folder() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
+class _Words(dict[str, tuple[int, ...]]):
+    """The tokens of a word that has a space in front. Those of words that may recur are remembered."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self._model = tokenizer.model
+
+    def __missing__(self, word: str) -> tuple[int, ...]:
+        tokens = tuple([token.id for token in self._model.tokenize(f"{_SPACE}{word}".replace(" ", _SPACE))])
+        if len(word) <= _KEPT_LETTERS:
+            if len(self) >= _KEPT_WORDS:
+                self.clear()
+            self[word] = tokens
+        return tokens
+
+
 def cut_by_words(tokenizer: Tokenizer) -> Callable[[str], list[int]]:
-    """A text's tokens as `tokenizer` has them, in a third of the time: texts are made of few words, and it knows none.
+    """A text's tokens as `tokenizer` has them, in a fifth of the time: texts are made of few words, and it knows none.
 
     It takes a whole text for one word. But none of its vocabulary has a space behind a letter, so that what it merges
     never reaches over the start of a word: each one's tokens are the same wherever it stands.
     """
-    model = tokenizer.model
-
-    def cut(word: str) -> tuple[int, ...]:
-        return tuple([token.id for token in model.tokenize(word)])
-
-    known = lru_cache(maxsize=_KEPT_WORDS)(cut)
+    known = _Words(tokenizer).__getitem__
 
     def tokenize(text: str) -> list[int]:
         if not text or _RESERVED.search(text):
             ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
             return ids
-        words = _WORD.findall(_SPACE + text.replace(" ", _SPACE))
-        if max(map(len, words)) <= _KEPT_LETTERS:
-            return list(chain.from_iterable(map(known, words)))
-        return [token for word in words for token in (known if len(word) <= _KEPT_LETTERS else cut)(word)]
+        return list(chain.from_iterable(map(known, _cut(text.replace(_SPACE, " ")))))
 
     return tokenize
+
+
+def _cut(text: str) -> list[str]:
+    """Words without the one space in front that each has; further ones belong to the word behind them."""
+    if "  " in text or text[0] == " ":
+        return [word[1:] for word in _WORD.findall(f" {text}")]
+    return text.split(" ")
 
 
 class WordLlamaEmbedder:
@@ -110,9 +124,13 @@ class WordLlamaEmbedder:
         """The same without a loop: for callers that are in a thread already."""
         tokens = list(map(self._tokenize, texts))
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        taken = np.empty((max(map(len, tokens), default=0), self.dimensions), dtype=np.float32)
         for row, ids in enumerate(tokens):
             if ids:
-                self._table.take(ids, axis=0).mean(axis=0, out=vectors[row])
+                # "clip" is the one mode that writes into `out` without a copy in between
+                rows = taken[: len(ids)]
+                self._table.take(np.fromiter(ids, np.intp, len(ids)), axis=0, out=rows, mode="clip")
+                rows.mean(axis=0, out=vectors[row])
         return EmbeddingResult(normalise(vectors), tuple(map(len, tokens)))
 
     def hurry(self) -> None:
