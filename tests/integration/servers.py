@@ -24,6 +24,8 @@ from pathlib import Path
 
 ADMIN_PASSWORD = "throw-away"
 START_SECONDS = 60.0
+_BESIDE = 4
+"""Processes that run tests at the same time, at most: each picks every fourth port."""
 
 
 class ServerError(RuntimeError):
@@ -38,13 +40,21 @@ def temporary_folder() -> Iterator[Path]:
         yield folder
 
 
+_PORTS = range(20_000, 32_000)
+"""Below the range that outgoing connections take theirs from, so that none takes one meanwhile."""
+_picked: set[int] = set()
+
+
 def pick_port() -> int:
-    """A free port below the range that outgoing connections take theirs from, so that none takes it meanwhile."""
+    """A free port that nobody else will be given: not here, and not by the processes that run tests beside this one."""
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
     while True:
-        port = 20_000 + secrets.randbelow(12_000)
+        port = secrets.choice(_PORTS[own % _BESIDE :: _BESIDE])
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            if port not in _picked:
+                _picked.add(port)
+                return port
 
 
 def wait_for_port(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -29,7 +29,7 @@ from tests.integration.operator.control_plane import Api
 GROUP = "/apis/dreamhub.dev/v1alpha1"
 RBAC = Path(__file__).parents[3] / "api-server" / "rbac.yaml"
 SERVER_ACCOUNT = "dreamhub-api"
-DEADLINE_SECONDS = 15.0
+DEADLINE_SECONDS = 90.0
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:

@@ -31,7 +31,7 @@ async def test_a_callers_way(client: Client, acme: Tenant, cluster: Cluster, red
     source = JobSource(documents=DocumentsSource(ids=(document.id,)))
     job = await client.create_ingest_job(IngestJobCreate(source=source, tags=("b",)))
     phases = []
-    async with asyncio.timeout(20), aclosing(client.watch_job(job.name)) as updates:
+    async with asyncio.timeout(90), aclosing(client.watch_job(job.name)) as updates:
         async for update in updates:
             phases.append(update.phase)
             if len(phases) == 1:

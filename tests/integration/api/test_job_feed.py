@@ -34,12 +34,12 @@ class Receiver:
         return [message["data"]["progress"]["percent"] for message in self.messages if "data" in message]
 
     async def reach(self, percent: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while percent not in self.percents:
                 await asyncio.sleep(0.01)
 
     async def fail(self) -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (errors := [message for message in self.messages if message["type"] == "error"]):
                 await asyncio.sleep(0.01)
         assert len(errors) == 1

@@ -99,7 +99,7 @@ async def test_board_shows_ones_own_jobs(attack: Caller, victim: Planted) -> Non
         assert victim.marker not in str(await socket.receive())
         for caller, name in ((neighbour, f"{victim.marker}-board"), (attack, "own-board")):
             await caller.ok("POST", "/ingest-jobs", json={"name": name, "source": source})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             heard = str(await socket.receive())
             while "own-board" not in heard:
                 heard += str(await socket.receive())

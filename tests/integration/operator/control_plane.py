@@ -7,7 +7,6 @@ those parts themselves. The binaries are those that `python -m hack.host integra
 import asyncio
 import json
 import shutil
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import yaml
 from multidict import CIMultiDict
 
 from hack.cluster.settings import read_settings
+from tests.integration.servers import pick_port
 
 ADMIN_TOKEN = "admin-token"
 START_SECONDS = 60.0
@@ -54,13 +54,6 @@ def find_program(name: str) -> Path:
     return path
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def _spawn(folder: Path, name: str, *command: str | Path) -> subprocess.Popen[bytes]:
     with (folder / f"{name}.log").open("wb") as log:
         return subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, cwd=folder)
@@ -83,7 +76,7 @@ def _write_credentials(folder: Path, url: str) -> None:
 
 def start_control_plane(folder: Path) -> ControlPlane:
     etcd, apiserver = find_program("etcd"), find_program("kube-apiserver")
-    client, peer, secure = _free_port(), _free_port(), _free_port()
+    client, peer, secure = pick_port(), pick_port(), pick_port()
     url = f"https://127.0.0.1:{secure}"
     _write_credentials(folder, url)
     storage = _spawn(

@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+import pytest
+
 from dreamhub import ids
 from dreamhub.domain.cost import Seen
 from dreamhub.errors import UnavailableError
@@ -12,6 +14,7 @@ from dreamhub.sql.pool import PoolOptions, open_pool
 from dreamhub.sql.reservations import fetch_ratios
 from dreamhub.sql.runs import fetch_progress, resolve_documents
 from dreamhub.sql.vectors import fetch_vector_indexes
+from dreamhub_operator import tenant_turns
 from dreamhub_operator.stores import PostgresDatabase, PostgresQuotas
 from dreamhub_operator.tenant_turns import TenantTurns
 from tests.integration.conftest import Database, NewTenant, TenantLogin
@@ -36,9 +39,10 @@ async def test_a_tenant_that_locks_its_indexes_is_passed_over(
 
 
 async def test_a_tenant_that_locks_its_runs_takes_no_connection_from_others(
-    database: Database, new_tenant: NewTenant
+    database: Database, new_tenant: NewTenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many ask about it, and though nobody else's patience with locks is short."""
+    monkeypatch.setattr(tenant_turns, "LOCK_MILLISECONDS", 3_000)  # time enough for the other on a busy machine
     thief, other = await new_tenant(), await new_tenant()
     pool = await open_pool(database.url("dreamhub_operator"), PoolOptions(maximum=2))
     stores = PostgresDatabase(pool, TenantTurns(pool))

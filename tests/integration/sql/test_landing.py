@@ -77,7 +77,7 @@ async def test_takeover_waits_for_the_batch_under_way(tenant: TenantLogin, tenan
 
 async def _until_blocked(conn: Connection) -> None:
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await conn.fetchval(waiting) == 0:
             await asyncio.sleep(0.01)
 

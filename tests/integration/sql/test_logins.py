@@ -12,7 +12,7 @@ from dreamhub.sql.tenants import build_scram_verifier, drop_tenant, provision_te
 from tests.integration.conftest import Database, NewTenant, TenantLogin
 from tests.integration.sql.support import connected
 
-SOON = timedelta(seconds=2)
+SOON, LATER = timedelta(seconds=1), timedelta(hours=1)
 ENDED = (asyncpg.PostgresError, OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What a session meets that was ended; the last one when it hears of it in the middle of asking."""
 
@@ -84,8 +84,9 @@ async def test_an_expired_login_is_refused_and_its_sessions_end_later(
     operator_connection: Connection, tenant: TenantLogin, second_url: str
 ) -> None:
     conn = await asyncpg.connect(tenant.url)
-    await expire_login(operator_connection, tenant.tenant, "a", datetime.now(UTC) + SOON)
+    await expire_login(operator_connection, tenant.tenant, "a", datetime.now(UTC) + LATER)
     assert await accepts(tenant.url), "until then it is accepted"
+    await expire_login(operator_connection, tenant.tenant, "a", datetime.now(UTC) + SOON)
     async with asyncio.timeout(30):
         while await accepts(tenant.url):
             await asyncio.sleep(0.05)

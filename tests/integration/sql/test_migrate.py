@@ -61,7 +61,7 @@ async def test_a_run_waits_for_the_lock_of_another(empty: Database) -> None:
         await transaction.start()
         await holder.execute("LOCK TABLE dreamhub.schema_migrations IN SHARE ROW EXCLUSIVE MODE")
         waiting = asyncio.create_task(migrate_up(conn, [MIGRATION, SECOND], io.StringIO()))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await holder.fetchval(
                 "SELECT count(*) FROM pg_locks WHERE relation = 'dreamhub.schema_migrations'::regclass AND NOT granted"
             ):
@@ -93,8 +93,8 @@ async def test_failing_file_leaves_no_trace(empty: Database) -> None:
 
 async def test_wait_ends_when_the_schema_comes(empty: Database) -> None:
     out = io.StringIO()
-    waiting = asyncio.create_task(wait_for_schema(empty.url("dreamhub_api"), 30, out))
-    async with asyncio.timeout(10):
+    waiting = asyncio.create_task(wait_for_schema(empty.url("dreamhub_api"), 120, out))
+    async with asyncio.timeout(60):
         while "schema version is 0" not in out.getvalue():
             await asyncio.sleep(0.01)
     async with connected(empty.url("dreamhub_owner")) as conn:
@@ -120,8 +120,8 @@ async def test_wait_gives_up_with_the_reason(empty: Database) -> None:
 async def test_migrations_wait_for_a_database_that_is_not_made_yet(database: Database) -> None:
     name, out = f"late_{secrets.token_hex(4)}", io.StringIO()
     url = database.server.url("postgres", "throw-away", name)
-    connecting = asyncio.create_task(connect_in_time(url, 30, out))
-    async with asyncio.timeout(10):
+    connecting = asyncio.create_task(connect_in_time(url, 120, out))
+    async with asyncio.timeout(60):
         while f'database "{name}" does not exist' not in out.getvalue():
             await asyncio.sleep(0.01)
     async with connected(database.server.superuser_url) as conn:

@@ -1,6 +1,7 @@
 """The shared budget against a real Redis, as a tenant's worker and as the operator have it."""
 
 import secrets
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,6 +19,12 @@ from tests.integration.servers import RedisServer
 
 RATES = Rates(requests=600, tokens=60_000)
 FALLBACK = Rates(requests=6, tokens=600)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine Redis is not away, however long an answer takes."""
+    monkeypatch.setattr("dreamhub.storage.model_budget._REDIS_SECONDS", 60.0)
 
 
 @pytest_asyncio.fixture
@@ -40,20 +47,24 @@ async def worker(redis_admin: Redis, redis_server: RedisServer, place: Place) ->
 async def test_two_processes_share_one_bucket(redis_admin: Redis, worker: Redis, place: Place) -> None:
     await put_shares(redis_admin, {place: RATES}, ())
     one, two = SharedBudget(worker, place, FALLBACK), SharedBudget(worker, place, FALLBACK)
+    started = time.monotonic()
     assert (await one.take(1_200, urgent=False)).seconds == 0
     later = await two.take(1_000, urgent=False)
     assert later.granted
-    assert 0.5 < later.seconds <= 1.0
+    assert 0.99 - (time.monotonic() - started) <= later.seconds <= 1.0  # Redis' clock goes on meanwhile
     assert (await one.take(50, urgent=True)).seconds == 0
 
 
 async def test_it_reckons_as_the_bucket_of_one_process_does(redis_admin: Redis, worker: Redis, place: Place) -> None:
     await put_shares(redis_admin, {place: RATES}, ())
     shared, alone = SharedBudget(worker, place, FALLBACK), Bucket(RATES)
+    started, slowest = time.monotonic(), 0.0
     for tokens in (100, 2_000, 1_000, 400, 9_000, 500, 1):
-        found, expected = await shared.take(tokens, urgent=False), alone.take(tokens, 0.0)
+        asked = time.monotonic()
+        found, expected = await shared.take(tokens, urgent=False), alone.take(tokens, asked - started)
+        slowest = max(slowest, time.monotonic() - asked)  # Redis looks at its clock at some time in between
         assert found.granted == expected.granted
-        assert found.seconds == pytest.approx(expected.seconds, abs=0.5)  # Redis' clock goes on meanwhile
+        assert found.seconds == pytest.approx(expected.seconds, abs=2 * slowest + 0.05)
         assert found.seconds <= HORIZON_SECONDS
 
 

@@ -28,7 +28,7 @@ from dreamhub_worker.preparation import Preparation
 from dreamhub_worker.process import work
 from tests.integration.conftest import TenantLogin
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 120.0
 
 
 @dataclass

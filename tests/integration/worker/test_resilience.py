@@ -39,7 +39,7 @@ class Gated:
 
     def mount(self, *items: InputDocument | InputText, **fields: Any) -> Mount:
         entry = ModelSettings(
-            name=MODEL, kind="embedding", endpoint=self.provider.endpoint, dimensions=DIMENSIONS, timeout_seconds=60
+            name=MODEL, kind="embedding", endpoint=self.provider.endpoint, dimensions=DIMENSIONS, timeout_seconds=900
         )
         return self.rig.mount(*items, models=ModelList(models=(entry,)), model=MODEL, **fields)
 
@@ -111,7 +111,7 @@ async def test_progress_goes_on_where_the_killed_worker_was(gated: Gated) -> Non
     second = await spawn(mount)
 
     async def resumed() -> bool:
-        return len(gated.provider.requests) == 4
+        return len(gated.provider.requests) >= 4
 
     await eventually(resumed, "the second worker waits at the gate")
     assert (await gated.rig.progress(mount)).percent >= percent
@@ -145,7 +145,7 @@ async def test_the_older_of_two_workers_writes_nothing_more(gated: Gated) -> Non
     newer = await spawn(mount)
 
     async def both_wait() -> bool:
-        return len(gated.provider.requests) == 3
+        return len(gated.provider.requests) >= 3
 
     await eventually(both_wait, "both workers wait at the gate")
     gated.gate.release()  # the older one asked first
@@ -210,7 +210,7 @@ async def test_a_failed_document_is_not_tried_again_by_the_next_attempt(gated: G
 async def test_a_store_that_is_away_puts_its_document_off_behind_the_others(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dreamhub_worker.run.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("dreamhub_worker.run.BACKOFF_SECONDS", 1.0)  # longer than a busy machine takes to the next one
     away = await rig.upload("away.txt", b"words that cannot be had")
     there = await rig.upload("there.txt", b"words that can")
     rig.objects.refusals = [503] * 4

@@ -91,7 +91,7 @@ async def crew(rig: Rig, redis_admin: Redis) -> AsyncIterator[Crew]:
         gate = asyncio.Semaphore(0)
         provider.gate = gate
         entry = ModelSettings(
-            name=MODEL, kind="embedding", endpoint=provider.endpoint, dimensions=DIMENSIONS, timeout_seconds=60
+            name=MODEL, kind="embedding", endpoint=provider.endpoint, dimensions=DIMENSIONS, timeout_seconds=900
         )
         mount = rig.mount(*items, models=ModelList(models=(entry,)), model=MODEL, parallelism=WORKERS)
         crew = Crew(rig, provider, gate, redis_admin, mount)
@@ -194,9 +194,10 @@ async def test_the_older_of_two_pods_of_one_worker_ends(crew: Crew) -> None:
     await crew.waiting(1)
     newer = crew.start(1)
     await crew.waiting(2)
-    crew.open()
+    crew.gate.release()  # the older one asked first; before the newer one could end the run
     async with asyncio.timeout(90):
         assert await older == 75
+    crew.open()
     await crew.ended(newer)
     await crew.check()
 

@@ -57,9 +57,14 @@ async def test_a_link_with_a_wrong_signature_in_a_real_store(rig: Rig, object_st
     assert [error.reason for error in (await rig.ingest(item)).errors] == ["LinkExpired"]
 
 
-def behind(provider: Provider, **fields: Any) -> dict[str, Any]:
+def behind(provider: Provider, budget: float = 60, **fields: Any) -> dict[str, Any]:
     entry = ModelSettings(
-        name="small", kind="embedding", endpoint=provider.endpoint, dimensions=DIMENSIONS, budget_seconds=5, **fields
+        name="small",
+        kind="embedding",
+        endpoint=provider.endpoint,
+        dimensions=DIMENSIONS,
+        budget_seconds=budget,
+        **fields,
     )
     return {"models": ModelList(models=(entry,)), "model": "small"}
 
@@ -69,7 +74,7 @@ async def test_the_wait_for_a_provider_is_told_apart_from_its_work(rig: Rig) -> 
         provider.moods = [Mood(429, headers={"retry-after-ms": "600"})]
         progress = await rig.ingest(await rig.upload("a.txt", b"some words"), **behind(provider))
     assert progress.state == "Succeeded"
-    assert 0.6 <= progress.timing.embed_wait_seconds < 5
+    assert progress.timing.embed_wait_seconds >= 0.6
     assert progress.tokens > 0
     assert await rig.count("SELECT dimensions FROM index_generations WHERE active") == DIMENSIONS
 
@@ -116,7 +121,7 @@ async def test_a_provider_that_stays_away_is_another_attempt(rig: Rig) -> None:
     item = await rig.upload("a.txt", b"some words")
     async with run_provider() as provider:
         provider.moods = [Mood(503)] * 100
-        mount = rig.mount(item, **behind(provider))
+        mount = rig.mount(item, **behind(provider, budget=3))
         assert await rig.run(mount) == 75
         progress = await rig.progress(mount)
         assert progress.state == "Running"

@@ -28,7 +28,7 @@ class Pair:
 
     def mount(self, *items: InputDocument | InputText, **fields: Any) -> Mount:
         entry = ModelSettings(
-            name=MODEL, kind="embedding", endpoint=self.provider.endpoint, dimensions=DIMENSIONS, timeout_seconds=60
+            name=MODEL, kind="embedding", endpoint=self.provider.endpoint, dimensions=DIMENSIONS, timeout_seconds=900
         )
         return self.rig.mount(*items, models=ModelList(models=(entry,)), model=MODEL, **fields)
 
@@ -47,7 +47,7 @@ class Pair:
         """Start a worker, and wait until it has met the other's claim."""
         worker = await spawn(mount)
         assert worker.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             async for line in worker.stdout:
                 if b"document_waited_for" in line:
                     return worker
@@ -74,7 +74,7 @@ async def pair(rig: Rig) -> AsyncIterator[Pair]:
 
 
 async def finished(pair: Pair, mount: Mount, worker: asyncio.subprocess.Process) -> tuple[str, int, int]:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         assert await worker.wait() == 0
     progress = await pair.rig.progress(mount)
     return progress.state, progress.documents.done, progress.documents.skipped
@@ -147,7 +147,7 @@ async def test_an_overtaken_attempt_claims_nothing_more(pair: Pair) -> None:
     older = await pair.begin(mount)
     await pair.rig.pool.execute("UPDATE run_workers SET attempt = attempt + 1")
     pair.open()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         assert await older.wait() == 75
     fences = await pair.rig.pool.fetch("SELECT fence FROM document_versions ORDER BY fence")
     assert [row["fence"] for row in fences] == [0, 1]
@@ -159,7 +159,7 @@ async def test_a_worker_that_is_asked_to_stop_does_not_wait_on(pair: Pair) -> No
     earlier = await pair.begin(first)
     later = await pair.follow(second)
     later.terminate()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         assert await later.wait() == 75
     pair.open()
     assert await finished(pair, first, earlier) == ("Succeeded", 1, 0)
