@@ -9,9 +9,9 @@ import math
 import re
 import threading
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,10 @@ K1, B = 1.2, 0.75
 AVERAGE_WORDS = 200
 """Words of a usual chunk (about 1.2 kB): the length that counts as neither long nor short."""
 
+_PLACE = 32
+_TERM = (1 << _PLACE) - 1
+"""Ids fit in the lower half of 64 bits, so that one sort orders the terms of many chunks, chunk by chunk."""
+
 WORD_CACHE = 50_000
 _LONGEST = 64
 """Characters of a word that count: longer ones are encoded data."""
@@ -45,8 +49,8 @@ _RUN = re.compile(rf"([{_CJK}]+)|({_LETTER}+(?:['\u2019]{_LETTER}+)*)")
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 """Of texts without Chinese, Japanese and Korean signs: the same words in half the time."""
 _BETWEEN = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) != "'"}
-_OUTSIDE = re.compile(r"\B'|'\B")
-"""An apostrophe that does not stand between two letters."""
+_OUTSIDE = re.compile(r"'(?:\B|(?<=\B'))")
+"""An apostrophe that does not stand between two letters. It comes first, for a search goes by a first sign."""
 
 
 def _cut(text: str) -> list[str]:
@@ -144,15 +148,25 @@ class TermIndex:
 
     def document(self, text: str) -> TermVector:
         """The BM25 term-frequency part of one chunk (title and heading path included by the caller)."""
-        counts = Counter(map(self._identify, _cut(text)))
-        if len(counts) > MAX_TERMS:
+        return self.documents([text])[0]
+
+    def documents(self, texts: Sequence[str]) -> list[TermVector]:
+        """The same for many chunks: all their terms are sorted and counted at once."""
+        cut = [_cut(text) for text in texts]
+        lengths = np.fromiter(map(len, cut), dtype=np.int64, count=len(cut))
+        tokens = map(self._identify, chain.from_iterable(cut))
+        places = np.repeat(np.arange(len(cut)) << _PLACE, lengths)
+        places += np.fromiter(tokens, dtype=np.int64, count=len(places))
+        places.sort()
+        first = np.flatnonzero(np.diff(places, prepend=-1))
+        frequencies = np.diff(first, append=len(places)).astype(np.float32)
+        chunk, ids = places[first] >> _PLACE, (places[first] & _TERM).astype(np.int32)
+        norms = (K1 * (1 - B + B * lengths / AVERAGE_WORDS)).astype(np.float32)
+        weights = frequencies * np.float32(K1 + 1) / (frequencies + norms[chunk])
+        ends = np.searchsorted(chunk, np.arange(len(cut) + 1)).tolist()
+        if any(end - start > MAX_TERMS for start, end in pairwise(ends)):
             raise InvalidInputError(f"a chunk has more than {MAX_TERMS} different words; make chunks smaller")
-        ids = np.fromiter(counts, dtype=np.int32, count=len(counts))
-        frequencies = np.fromiter(counts.values(), dtype=np.float32, count=len(counts))
-        order = np.argsort(ids)
-        length = K1 * (1 - B + B * float(frequencies.sum()) / AVERAGE_WORDS)
-        weights = frequencies * (K1 + 1) / (frequencies + length)
-        return TermVector(ids[order], weights[order].astype(np.float32))
+        return [TermVector(ids[start:end], weights[start:end]) for start, end in pairwise(ends)]
 
     def query(self, text: str) -> tuple[int, ...]:
         """The distinct term ids of a question, in order of appearance; at most 64."""

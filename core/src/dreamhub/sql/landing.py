@@ -19,7 +19,7 @@ from dreamhub import ids
 from dreamhub.domain.keys import DataKeys
 from dreamhub.domain.places import Unit
 from dreamhub.domain.progress import DocumentError
-from dreamhub.domain.terms import TermIndex
+from dreamhub.domain.terms import TermIndex, TermVector
 from dreamhub.errors import BugError, ConflictError, FencedError, NotFoundError, UnavailableError
 from dreamhub.sql.bodies import Body, open_meta, seal_body
 from dreamhub.sql.codecs import encode_halfvecs, encode_sparsevec
@@ -270,7 +270,7 @@ def seal_chunks(
     chunks: Sequence[Chunk],
     embeddings: npt.NDArray[np.float32],
 ) -> SealedBatch:
-    """Encrypt and hash consecutive chunks, without I/O (about 0.4 ms each: run it in a thread).
+    """Encrypt and hash consecutive chunks, without I/O (about 0.05 ms each: run it in a thread).
 
     `embeddings` has one row for each chunk. Chunks carry consecutive ordinals.
     """
@@ -280,12 +280,14 @@ def seal_chunks(
     if [chunk.ordinal for chunk in chunks] != list(range(first, first + len(chunks))):
         raise BugError(f"the ordinals of a batch that starts at {first} are not consecutive")
     vectors = encode_halfvecs(embeddings)
-    rows = tuple(_seal(keys, index, claimed, chunk, vector) for chunk, vector in zip(chunks, vectors, strict=True))
+    terms = index.documents(["\n".join((chunk.title, *chunk.heading_path, chunk.text)) for chunk in chunks])
+    rows = tuple(_seal(keys, claimed, *row) for row in zip(chunks, terms, vectors, strict=True))
     return SealedBatch(first, rows)
 
 
-def _seal(keys: DataKeys, index: TermIndex, claimed: ClaimedVersion, chunk: Chunk, vector: bytes) -> tuple[object, ...]:
-    terms = index.document("\n".join((chunk.title, *chunk.heading_path, chunk.text)))
+def _seal(
+    keys: DataKeys, claimed: ClaimedVersion, chunk: Chunk, terms: TermVector, vector: bytes
+) -> tuple[object, ...]:
     body = Body(chunk.title, chunk.heading_path, chunk.text)
     return (
         claimed.landing,
