@@ -118,6 +118,19 @@ def test_own_writes_are_read_and_older_events_ignored() -> None:
     assert dict(cache.namespace("ns")) == {}
 
 
+async def test_what_was_deleted_here_does_not_come_back_by_a_late_event() -> None:
+    """The watch tells of its making only after it is gone."""
+    late = {"type": "ADDED", "object": item("a", 7, "x")}
+    script, cache, heard = build([[]], [[late], []])
+    cache.store(item("a", 7, "x"))
+    cache.forget(("ns", "a"))
+    await run(script, cache)
+    assert cache.get(("ns", "a")) is None
+    assert heard == [("a", "x"), ("a", None)]
+    cache.store(item("a", 8, "made again"))
+    assert cache.get(("ns", "a")) == "made again"
+
+
 @pytest.mark.parametrize(
     ("status", "message", "code", "shown"),
     [

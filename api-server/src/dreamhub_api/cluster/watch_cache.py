@@ -167,8 +167,9 @@ class WatchCache(Generic[R]):
     def _apply(self, event: str, item: Object) -> R | None:
         key = _key_of(item)
         version = int(item["metadata"].get("resourceVersion", 0))
-        if version < self._versions.get(key, 0):
-            return self.get(key)
+        seen = self._versions.get(key, -1)
+        if version < seen or (version == seen and event != "DELETED"):
+            return self.get(key)  # nothing new: also of one that was deleted before the watch told of its making
         if event == "DELETED":
             self._versions.pop(key, None)
             self.forget(key)
@@ -178,9 +179,6 @@ class WatchCache(Generic[R]):
         except ValueError as error:
             _log.error("object cannot be read", path=self._source.path, name=key[1], error=_describe(error))
             return None
-        known = self.get(key)
-        if known is not None and version == self._versions.get(key):
-            return known
         self._versions[key] = version
         self._objects.setdefault(key[0], {})[key[1]] = value
         self._tell(key, value)
