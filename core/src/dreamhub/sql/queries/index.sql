@@ -26,13 +26,13 @@ UPDATE index_generations SET chunks = chunks + $2 WHERE generation = $1 AND acti
 
 -- name: count_terms
 -- Chunks of the landing $1 appear, those of the landings $2 go. In order of term, so that two activations that meet
--- lock the rows in one order.
+-- lock the rows in one order. Each side is counted by itself: many terms become few before they meet.
 INSERT INTO term_counts AS t (term, chunks)
 SELECT term, sum(n)
 FROM (
-    SELECT unnest(terms) AS term, 1 AS n FROM chunks WHERE landing = $1
+    SELECT unnest(terms) AS term, count(*) AS n FROM chunks WHERE landing = $1 GROUP BY 1
     UNION ALL
-    SELECT unnest(terms) AS term, -1 AS n FROM chunks WHERE landing = ANY ($2::uuid[])
+    SELECT unnest(terms) AS term, -count(*) AS n FROM chunks WHERE landing = ANY ($2::uuid[]) GROUP BY 1
 ) AS changes
 GROUP BY term
 HAVING sum(n) <> 0
