@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -71,7 +72,7 @@ def _describe(name: str, result: Result) -> str:
 
 async def measure(options: argparse.Namespace, report: Report) -> None:
     """Into the report, run by run."""
-    with temporary_folder() as folder:
+    with temporary_folder() if options.keep is None else _kept_folder(options.keep) as folder:
         async with open_stage(folder) as stage:
             await _run(stage, Plan(_corpus(WARM_CHUNKS), options.workers))
             if not options.mutant:
@@ -79,6 +80,13 @@ async def measure(options: argparse.Namespace, report: Report) -> None:
             for name in () if options.storm_only else options.mutant or MUTANTS:
                 plan = Plan(_corpus(options.mutant_chunks), options.workers, options.mutant_faults, name, 180.0)
                 report.mutants[name] = [await _run(stage, plan) for _ in range(options.rounds)]
+
+
+@contextmanager
+def _kept_folder(folder: Path) -> Iterator[Path]:
+    """Servers that are not root look into it."""
+    folder.mkdir(mode=0o755, parents=True)
+    yield folder
 
 
 async def _measure_storm(stage: Stage, options: argparse.Namespace, report: Report) -> None:
@@ -110,6 +118,7 @@ def main() -> int:
     parser.add_argument("--storm-only", action="store_true", help="no mutants")
     parser.add_argument("--mutant-chunks", type=int, default=9_000)
     parser.add_argument("--mutant-faults", type=int, default=30)
+    parser.add_argument("--keep", type=Path, help="a new folder for everybody's logs and data, which stays")
     parser.add_argument("--rounds", type=int, default=1, help="how often each run is made")
     report = Report()
     asyncio.run(measure(parser.parse_args(), report))

@@ -370,6 +370,18 @@ async def test_workers_of_one_run_hold_against_each_other(tenant: TenantLogin) -
         await claim(conn, tenant.keys, version, sibling)
 
 
+async def test_a_short_silence_loses_a_version_to_the_own_run_alone(tenant: TenantLogin) -> None:
+    async with two_runs(tenant) as (conn, version, mine, theirs):
+        sibling = replace(mine, run=(await start_run(conn, NewRun("run-1", "run-1", "1.0", "pod", 1, worker=1))).run)
+        held = await claim(conn, tenant.keys, version, mine)
+        await conn.execute("UPDATE run_workers SET updated_at = now() - interval '5 seconds' WHERE worker = 0")
+        with pytest.raises(UnavailableError):
+            await claim(conn, tenant.keys, version, theirs)
+        await claim(conn, tenant.keys, version, sibling)
+        with pytest.raises(FencedError):
+            await store(conn, tenant.keys, held, BOOK.chunks())
+
+
 async def test_a_worker_of_an_earlier_build_holds_by_its_run(tenant: TenantLogin) -> None:
     async with two_runs(tenant) as (conn, version, mine, theirs):
         await claim(conn, tenant.keys, version, mine)

@@ -1,6 +1,7 @@
 """What is waited for is told, and that it came."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -22,6 +23,26 @@ async def test_a_wait_is_told_once_and_its_end(monkeypatch: pytest.MonkeyPatch) 
         await patience.wait(AWAY)
     patience.reset()
     assert told == ["the scanner is away; the next try may succeed (ScannerUnavailable)", ""]
+
+
+async def test_a_server_that_is_back_at_once_is_met_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first tries of an outage fall close together, the later ones further and further apart, up to a limit."""
+    pauses: list[float] = []
+
+    async def pass_over(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(random, "uniform", lambda _low, high: high)
+    monkeypatch.setattr(asyncio, "sleep", pass_over)
+    patience = Patience(Stop(), 600)
+    for _ in range(20):
+        await patience.wait(AWAY)
+    assert sum(pauses[:5]) < 1.5
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 15.0
+    patience.reset()
+    await patience.wait(AWAY)
+    assert pauses[-1] == pauses[0] == 0.1
 
 
 async def test_it_ends() -> None:

@@ -14,7 +14,9 @@ import structlog
 from dreamhub.errors import DreamHubError
 from dreamhub_worker.context import Stop
 
-_FIRST_SECONDS = 0.25
+_FIRST_SECONDS = 0.1
+_GROWTH = 1.5
+"""From one pause to the next: a server that is started again is back within a second, and then waits for nobody."""
 _LONGEST_SECONDS = 15.0
 
 log = structlog.get_logger()
@@ -46,4 +48,4 @@ class Patience:
         if now - self._since >= self.seconds:
             raise error
         await self.stop.guard(asyncio.sleep(self._pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads retries
-        self._pause = min(self._pause * 2, _LONGEST_SECONDS)
+        self._pause = min(self._pause * _GROWTH, _LONGEST_SECONDS)

@@ -22,7 +22,7 @@ from dreamhub.domain.progress import DocumentError
 from dreamhub.domain.terms import TermIndex, TermVector
 from dreamhub.errors import BugError, ConflictError, FencedError, NotFoundError, UnavailableError
 from dreamhub.sql.bodies import Body, open_meta, seal_body
-from dreamhub.sql.codecs import encode_halfvecs, encode_sparsevec
+from dreamhub.sql.codecs import encode_copy, encode_halfvecs, encode_sparsevec
 from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.queries import load_queries
 from dreamhub.sql.quota import TokenUse, use_tokens
@@ -32,12 +32,16 @@ _INDEX = load_queries("index")
 _DOCUMENTS = load_queries("documents")
 _INGEST = load_queries("ingest")
 
-HEARTBEAT_SECONDS = 3.0
-"""How often a run shows that it lives."""
+HEARTBEAT_SECONDS = 1.0
+"""How often a worker shows that it lives."""
 
-LEASE_SECONDS = 12.0
-"""A run that was not heard of for so long holds its claims no more. Short, as whoever is wrongly taken for dead loses a
-batch at most, while the last documents of a run wait for it when their worker has died."""
+LEASE_SECONDS = 4.0
+"""What a worker holds that was not heard of for so long, another worker of its run may take. Short, as whoever is
+wrongly taken for dead loses a batch at most, while the last documents of a run wait for it when their worker died."""
+
+LOST_SECONDS = 12.0
+"""A worker that was not heard of for so long is lost to everybody: other runs take what it holds, and another worker of
+its run reads the source on. Longer, as two runs may take a document from each other in turn, and a reader ends."""
 
 COLUMNS = (
     "landing",
@@ -201,7 +205,8 @@ async def _refuse_held(conn: Connection, row: Record, claim: Claim) -> None:
     holder, worker = row["holder_run"], row["holder_worker"] or 0
     if claim.run is None or row["landing"] is None or holder is None or (holder, worker) == _identify(claim.run):
         return
-    if await conn.fetchval(_SQL["is_attempt_alive"], holder, worker, row["holder_attempt"], LEASE_SECONDS):
+    lease = LEASE_SECONDS if holder == claim.run.uid else LOST_SECONDS
+    if await conn.fetchval(_SQL["is_attempt_alive"], holder, worker, row["holder_attempt"], lease):
         raise UnavailableError("another worker is at this document; it is waited for", code="DocumentHeld")
 
 
@@ -324,7 +329,7 @@ async def store_batch(
         )
         if moved is None:
             await _refuse_batch(conn, claimed, batch)
-        await conn.copy_records_to_table("chunks", records=batch.rows, columns=COLUMNS)
+        await conn.copy_to_table("chunks", source=encode_copy(batch.rows), columns=COLUMNS, format="binary")
         if use is not None:
             await use_tokens(conn, use)
     return after
