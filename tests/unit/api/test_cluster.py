@@ -56,7 +56,7 @@ def value_of(found: Object) -> str:
 
 async def run(script: Script, cache: WatchCache[str]) -> None:
     task = asyncio.create_task(cache.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await script.idle.wait()
     task.cancel()
     with suppress(asyncio.CancelledError):

@@ -19,7 +19,7 @@ async def running(handle: Callable[[str], Awaitable[float | None]], workers: int
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0)
 

@@ -174,7 +174,7 @@ def test_a_writer_that_is_cancelled_takes_nobody_along() -> None:
         first.cancel()
         await second
 
-    asyncio.run(asyncio.wait_for(write(), 10))
+    asyncio.run(asyncio.wait_for(write(), 60))
     assert store.data is not None
     assert "c" in store.data
 
