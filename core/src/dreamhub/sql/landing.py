@@ -22,7 +22,7 @@ from dreamhub.domain.progress import DocumentError
 from dreamhub.domain.terms import TermIndex, TermVector
 from dreamhub.errors import BugError, ConflictError, FencedError, NotFoundError, UnavailableError
 from dreamhub.sql.bodies import Body, open_meta, seal_body
-from dreamhub.sql.codecs import encode_copy, encode_halfvecs, encode_sparsevec
+from dreamhub.sql.codecs import encode_halfvecs, encode_sparsevec, stream_copy
 from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.queries import load_queries
 from dreamhub.sql.quota import TokenUse, use_tokens
@@ -329,7 +329,7 @@ async def store_batch(
         )
         if moved is None:
             await _refuse_batch(conn, claimed, batch)
-        await conn.copy_to_table("chunks", source=encode_copy(batch.rows), columns=COLUMNS, format="binary")
+        await conn.copy_to_table("chunks", source=stream_copy(batch.rows), columns=COLUMNS, format="binary")
         if use is not None:
             await use_tokens(conn, use)
     return after
