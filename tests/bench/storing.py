@@ -13,7 +13,7 @@ import numpy as np
 from dreamhub import names
 from dreamhub.domain.terms import TermIndex
 from dreamhub.ids import new_id
-from dreamhub.sql.codecs import register_codecs
+from dreamhub.sql.codecs import register_codecs, stream_copy
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.documents import NewUpload, register_upload
 from dreamhub.sql.landing import (
@@ -185,8 +185,11 @@ async def _make_plain_table(admin: Connection, environment: Environment) -> None
 
 
 def _copying(admin: Connection, table: str) -> Way:
+    """With the client's work as in `store_batch`."""
     return Way(
-        lambda batch: admin.copy_records_to_table(table, schema_name="public", records=batch.rows, columns=COLUMNS)
+        lambda batch: admin.copy_to_table(
+            table, schema_name="public", source=stream_copy(batch.rows), columns=COLUMNS, format="binary"
+        )
     )
 
 
