@@ -69,12 +69,16 @@ async def test_ticket_moved_to_another_tenant_is_void(
     attack: Caller, attacker: Planted, victim: Planted, redis_session: Redis
 ) -> None:
     """The seal alone: somebody with a way into Redis files the attacker's ticket under the victim."""
-    secret = (await attack.ok("POST", "/ws-tickets"))["ticket"].partition(".")[2]
     pattern = f"{names.redis_prefix(attacker.tenant.name)}ticket:*"
-    for key in [key async for key in redis_session.scan_iter(pattern)]:
-        await redis_session.rename(key, key.decode().replace(attacker.tenant.name, victim.tenant.name))
+    for earlier in [key async for key in redis_session.scan_iter(pattern)]:
+        await redis_session.delete(earlier)  # else they would follow, and be the victim's until they expire
+    secret = (await attack.ok("POST", "/ws-tickets"))["ticket"].partition(".")[2]
+    [key] = [key async for key in redis_session.scan_iter(pattern)]
+    moved = key.decode().replace(attacker.tenant.name, victim.tenant.name)
+    await redis_session.rename(key, moved)
     with pytest.raises(UnauthenticatedError):
         await TicketService(redis_session).redeem(f"{victim.tenant.name}.{secret}")
+    await redis_session.delete(moved)
 
 
 async def test_channel_of_another_tenant_is_absent(attack: Caller, attacker: Planted, victim: Planted) -> None:

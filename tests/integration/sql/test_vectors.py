@@ -62,7 +62,7 @@ async def test_an_index_is_built_used_and_dropped(
     assert same >= 0.99 * sum(map(len, exact))
     role = names.database_role(login.tenant)
     async with connected(database.server.superuser_url) as admin:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while await admin.fetchval(USES, role) < len(ASKED):
                 await asyncio.sleep(0.1)
         assert "autovacuum_analyze_scale_factor=0.05" in await admin.fetchval(OPTIONS, f'"{role}".chunks')
@@ -104,7 +104,7 @@ async def test_what_a_deletion_leaves_behind_is_cleared_away(
     await refresh_statistics(operator_connection, tenant.tenant)
     await delete_document(tenant_connection, goes.document_id)
     await tenant_connection.execute("SELECT pg_stat_force_next_flush()")
-    async with often_vacuumed(database) as admin, asyncio.timeout(90):
+    async with often_vacuumed(database) as admin, asyncio.timeout(240):
         while not await admin.fetchval(LOOKED_AFTER, names.database_role(tenant.tenant)):
             await asyncio.sleep(0.1)
 

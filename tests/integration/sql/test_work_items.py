@@ -209,7 +209,7 @@ async def test_one_worker_a_second_sums_up_for_all(tenant_connection: Connection
     progress = await sum_up_run(conn, RUN.uid)
     assert progress is not None
     assert (progress.stage, progress.chunks, progress.chunks_per_second) == ("Storing", 5, 3)
-    assert await sum_up_run(conn, RUN.uid) is None
+    assert await sum_up_run(conn, RUN.uid, at_least_seconds=3_600) is None
     await conn.execute("UPDATE ingest_runs SET reported_at = now() - interval '1 second'")
     await conn.execute("UPDATE run_workers SET updated_at = now() - interval '1 hour' WHERE worker = 1")
     progress = await sum_up_run(conn, RUN.uid)
