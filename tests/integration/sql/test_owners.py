@@ -10,7 +10,7 @@ from dreamhub.sql.connections import Connection
 from dreamhub.sql.owners import claim_tenant, erase_tenant, fetch_owner, release_tenant
 from dreamhub.sql.tenants import count_documents, fetch_tenants
 from tests.integration.conftest import Database, NewTenant, TenantLogin
-from tests.integration.sql.support import connected
+from tests.integration.sql.support import connected, patient
 
 FIRST, SECOND = "6f1c8f0e-0000-4000-8000-000000000001", "6f1c8f0e-0000-4000-8000-000000000002"
 
@@ -78,7 +78,8 @@ async def test_an_erasure_and_another_tenants_writer_never_lock_each_other_out(
     gone, stays = await new_tenant(), await new_tenant()
     await claim_tenant(operator_connection, gone.tenant, FIRST, None)
     eraser = "SELECT 1 FROM pg_locks WHERE pid = $1 AND NOT granted"
-    async with connected(stays.url) as writer, connected(database.server.superuser_url) as admin:
+    url = database.server.superuser_url
+    async with patient(url, "erase_tenant(text,text)"), connected(stays.url) as writer, connected(url) as admin:
         async with writer.transaction():
             await writer.execute("INSERT INTO term_counts (term, chunks) VALUES (7, 1)")
             erasing = asyncio.create_task(erase_tenant(operator_connection, gone.tenant, FIRST))

@@ -14,7 +14,7 @@ from dreamhub.sql.pool import PoolOptions, open_pool
 from dreamhub.sql.quota import Limits, TokenUse, admit_jobs, release_jobs, set_limits, use_tokens
 from dreamhub.sql.reservations import Shortage, fetch_ratios, reserve_tokens
 from tests.integration.conftest import Database, TenantLogin
-from tests.integration.sql.support import File, connected, ingest
+from tests.integration.sql.support import File, connected, ingest, patient
 
 RACERS, POOL = 50, 10
 LIMIT = 150
@@ -57,7 +57,12 @@ async def test_jobs_that_race_cannot_pass_a_limit_together(
     wishes = {f"u{number}": 1 + number * 37 % 100 for number in range(RACERS)}
     await limit(operator_connection, tenant.tenant, day=LIMIT)
     await admit(operator_connection, tenant.tenant, *wishes)
-    async with connected(database.server.superuser_url) as gate, pool_of_operators(database) as pool:
+    url = database.server.superuser_url
+    async with (
+        patient(url, "reserve_tokens(text,text,bigint)"),
+        connected(url) as gate,
+        pool_of_operators(database) as pool,
+    ):
 
         async def race(uid: str) -> Shortage | None:
             async with pool.acquire() as conn:
