@@ -123,15 +123,16 @@ class WordLlamaEmbedder:
     def embed_now(self, texts: list[str]) -> EmbeddingResult:
         """The same without a loop: for callers that are in a thread already."""
         tokens = list(map(self._tokenize, texts))
+        lengths = tuple(map(len, tokens))
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
-        taken = np.empty((max(map(len, tokens), default=0), self.dimensions), dtype=np.float32)
+        taken = np.empty((max(lengths, default=0), self.dimensions), dtype=np.float32)
         for row, ids in enumerate(tokens):
-            if ids:
-                # "clip" is the one mode that writes into `out` without a copy in between
-                rows = taken[: len(ids)]
-                self._table.take(np.fromiter(ids, np.intp, len(ids)), axis=0, out=rows, mode="clip")
-                rows.mean(axis=0, out=vectors[row])
-        return EmbeddingResult(normalise(vectors), tuple(map(len, tokens)))
+            rows = taken[: len(ids)]
+            # "clip" is the one mode that writes into `out` without a copy in between
+            self._table.take(np.fromiter(ids, np.intp, len(ids)), axis=0, out=rows, mode="clip")
+            np.add.reduce(rows, axis=0, out=vectors[row])
+        vectors /= np.maximum(np.array(lengths, dtype=np.float32), 1)[:, np.newaxis]
+        return EmbeddingResult(normalise(vectors), lengths)
 
     def hurry(self) -> None:
         """Nothing is waited for."""
