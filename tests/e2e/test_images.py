@@ -72,7 +72,7 @@ def test_an_image_is_labelled_and_runs_as_nobody_in_particular(
 @pytest.mark.parametrize(
     ("target", "modules"),
     [
-        ("operator", ("dreamhub_operator.__main__", "kopf", "kubernetes.aio.client")),
+        ("operator", ("dreamhub_operator.process", "kopf", "kubernetes.aio.client")),
         ("api-server", ("dreamhub_api.__main__", "dreamhub.sql.migrate", "joserfc.jwt", "wordllama")),
         (
             "worker",

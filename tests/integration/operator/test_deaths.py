@@ -17,10 +17,10 @@ from redis.asyncio import Redis
 
 from dreamhub.names import object_key
 from dreamhub.storage.objects import ObjectStore
-from dreamhub_operator.__main__ import open_context
 from dreamhub_operator.cluster import Cluster
 from dreamhub_operator.connection import Connection, find_credentials
 from dreamhub_operator.metrics import Metrics
+from dreamhub_operator.process import open_context
 from dreamhub_operator.settings import Settings
 from tests.integration.operator.control_plane import Api
 from tests.integration.operator.deployment import TENANTS, OperatorProcess, Stores, tenant_manifest
