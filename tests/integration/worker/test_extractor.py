@@ -100,6 +100,7 @@ async def test_a_document_that_takes_too_long_is_given_up(good: Path, stuck: Pip
         slow = child_of(extractor)
         assert await refusal(extractor, stuck.path) == "ExtractionTimeout"
         assert not is_alive(slow)
+        extractor._limits = ExtractionLimits()  # however slow the machine is
         assert (await extractor.extract(good, "text/plain")).text
 
 
