@@ -21,7 +21,7 @@ from hack.cluster.settings import read_settings
 from tests.integration.servers import pick_port
 
 ADMIN_TOKEN = "admin-token"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 class MissingBinariesError(Exception):
