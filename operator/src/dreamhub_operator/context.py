@@ -14,6 +14,7 @@ from dreamhub_operator.desired.namespace import Subject
 from dreamhub_operator.metrics import Metrics
 from dreamhub_operator.ports import Cache, Database, Ledger, Objects, Quotas, Vectors
 from dreamhub_operator.reconcile.appraisal import RatioBoard
+from dreamhub_operator.reconcile.quota_check import RoomBoard
 from dreamhub_operator.reconcile.status_pace import StatusPace
 from dreamhub_operator.settings import Settings
 from dreamhub_operator.watched import Watched
@@ -40,6 +41,10 @@ class Context:
     @cached_property
     def ratios(self) -> RatioBoard:
         return RatioBoard(self.database)
+
+    @cached_property
+    def room(self) -> RoomBoard:
+        return RoomBoard(self.cluster)
 
     @cached_property
     def status_pace(self) -> StatusPace:

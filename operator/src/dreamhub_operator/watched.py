@@ -4,7 +4,7 @@ Everything here can be lost at any moment and is filled again by the watches. Ou
 answers, so that a reconcile never plans against what it has itself just changed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dreamhub.crd.ingest_job import FINAL_PHASES, WAITING_PHASES, IngestJob
@@ -55,10 +55,9 @@ class Watched:
 
     def put_tenant(self, body: Manifest) -> bool:
         """Remember; False when what is remembered is as new (such as the echo of our own write)."""
-        tenant = Tenant.model_validate(body)
-        known = self.tenants.get(tenant.metadata.uid)
-        if known is not None and not _is_newer(tenant.metadata.resource_version, known.metadata.resource_version):
+        if not _is_news(body, self.tenants):
             return False
+        tenant = Tenant.model_validate(body)
         self.tenants[tenant.metadata.uid] = tenant
         self.tenant_uids[tenant.metadata.name] = tenant.metadata.uid
         return True
@@ -70,10 +69,9 @@ class Watched:
 
     def put_ingest_job(self, body: Manifest) -> bool:
         """As `put_tenant`."""
-        job = IngestJob.model_validate(body)
-        known = self.ingest_jobs.get(job.metadata.uid)
-        if known is not None and not _is_newer(job.metadata.resource_version, known.metadata.resource_version):
+        if not _is_news(body, self.ingest_jobs):
             return False
+        job = IngestJob.model_validate(body)
         self.ingest_jobs[job.metadata.uid] = _without_text(job)
         self._spaces.setdefault(job.metadata.namespace or "", {})[job.metadata.uid] = None
         self._tell(job.metadata.uid)
@@ -142,5 +140,8 @@ def _without_text(job: IngestJob) -> IngestJob:
     return job.model_copy(update={"spec": job.spec.model_copy(update={"source": source})})
 
 
-def _is_newer(version: str, known: str) -> bool:
-    return _version(version) > _version(known) or not version.isdigit()
+def _is_news(body: Manifest, known: Mapping[str, Tenant] | Mapping[str, IngestJob]) -> bool:
+    """Whether it is newer than what is known of it, told without a look at the rest: every second event is an echo."""
+    metadata = body["metadata"]
+    before, version = known.get(metadata["uid"]), str(metadata["resourceVersion"])
+    return before is None or _version(version) > _version(before.metadata.resource_version) or not version.isdigit()

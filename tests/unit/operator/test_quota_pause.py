@@ -1,7 +1,7 @@
 """A run that has used up a limit of tokens: it pauses, says until when, and goes on; and nobody pays for it twice."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -85,6 +85,16 @@ async def test_it_stays_stopped_without_a_slot_and_goes_on_when_there_is_room() 
     ready = await look(ROOM, job=stopped)
     assert wants_slot(job, ready)
     assert plan_ingest(job, ready, NOW).actions == ("Resume",)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(timedelta(hours=2), 60), (timedelta(seconds=61), 60), (timedelta(seconds=20), 20), (timedelta(0), 1)],
+)
+async def test_it_looks_again_when_the_day_begins(before: timedelta, after: float) -> None:
+    """And each second from then on, as long as the database's clock says that it has not begun."""
+    seen = await look(FULL, job=job_state(suspended=True, active=0))
+    assert plan_ingest(ingest_job(), seen, TOMORROW - before).again_seconds == after
 
 
 async def test_a_limit_below_one_batch_needs_a_person() -> None:

@@ -14,8 +14,7 @@ from dreamhub_operator import events
 from dreamhub_operator.cluster import ObjectKey
 from dreamhub_operator.context import Context
 from dreamhub_operator.desired.job import SIGNED_AT, build_job, build_suspension, spec_hash
-from dreamhub_operator.desired.quota import QUOTA_NAME
-from dreamhub_operator.kinds import INGEST_JOB, JOB, RESOURCE_QUOTA, SECRET
+from dreamhub_operator.kinds import INGEST_JOB, JOB, SECRET
 from dreamhub_operator.reconcile.appraisal import find_agreed, find_price
 from dreamhub_operator.reconcile.ingest_costs import appraise_job, find_costs, look_at_tokens, secure_tokens
 from dreamhub_operator.reconcile.ingest_plan import (
@@ -150,7 +149,7 @@ async def _refusal(context: Context, job: IngestJob, state: JobState) -> str | N
     pods = context.watched.pods.get(job.metadata.uid, {}).values()
     if any(pod.phase != "Failed" for pod in pods) or not is_overdue(state, context.now()):
         return None
-    quota = await context.cluster.get(ObjectKey(RESOURCE_QUOTA, QUOTA_NAME, job.metadata.namespace))
+    quota = await context.room.find(job.metadata.namespace or "")
     return explain_refusal(quota, context.settings.worker_resources) if quota is not None else None
 
 

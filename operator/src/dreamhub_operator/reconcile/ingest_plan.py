@@ -45,6 +45,8 @@ STARTING_SECONDS = 3
 RETRY_SECONDS = 15.0
 SHORT_SECONDS = 60.0
 """How soon a job asks again for tokens that a limit had no room for."""
+RESUME_SECONDS = 1.0
+"""How soon it asks once the limit should have room: the database's clock may be behind."""
 TENANT_SECONDS = 5.0
 """How soon a job looks again at a tenant that is not ready: the event that should wake it may have been our own."""
 KEEP_SUCCEEDED_SECONDS = 600
@@ -144,6 +146,16 @@ def wants_slot(job: IngestJob, observed: IngestObserved) -> bool:
 
 
 def plan_ingest(job: IngestJob, observed: IngestObserved, now: datetime) -> IngestPlan:
+    """It looks again when the limit that keeps it has room again, and not only when it would anyway."""
+    plan = _plan(job, observed, now)
+    until = plan.finding.resumes_at if plan.finding is not None else None
+    if until is None or plan.again_seconds is None:
+        return plan
+    left = max((until - now).total_seconds(), RESUME_SECONDS)
+    return replace(plan, again_seconds=min(plan.again_seconds, left))
+
+
+def _plan(job: IngestJob, observed: IngestObserved, now: datetime) -> IngestPlan:
     if is_final(job.status):
         return _plan_after(job, observed, now)
     outcome = _outcome(observed)

@@ -1,8 +1,44 @@
-"""Why a Job gets no pod: the Job itself does not say it, but the quota's numbers do. Pure."""
+"""Why a Job gets no pod: the Job itself does not say it, but the quota's numbers do."""
 
-from dreamhub_operator.kinds import Manifest
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from dreamhub_operator.cluster import Cluster, ObjectKey
+from dreamhub_operator.desired.quota import QUOTA_NAME
+from dreamhub_operator.kinds import RESOURCE_QUOTA, Manifest
+from dreamhub_operator.recent import Recent
 from dreamhub_operator.reconcile.quantities import parse_quantity
 from dreamhub_operator.settings import WorkerResources
+
+QUOTA_SECONDS = 2.0
+"""For so long a quota's numbers are not read again: where they keep pods away, all of a tenant's Jobs ask for them."""
+
+
+@dataclass
+class RoomBoard:
+    """Tenants' ResourceQuotas, read for all their Jobs together."""
+
+    cluster: Cluster
+    clock: Callable[[], float] = time.monotonic
+    _found: dict[str, Recent[Manifest | None]] = field(default_factory=dict)
+    """By namespace; those that nobody has asked for lately are left out."""
+
+    async def find(self, namespace: str) -> Manifest | None:
+        """As it is, or was a moment ago; None when there is none. Raises TransientError."""
+        if namespace not in self._found:
+            self._forget_old()
+            read = partial(self.cluster.get, ObjectKey(RESOURCE_QUOTA, QUOTA_NAME, namespace))
+            self._found[namespace] = Recent(read, QUOTA_SECONDS, self.clock)
+        return (await self._found[namespace].get())[0]
+
+    def _forget_old(self) -> None:
+        """But those that are being read for the first time."""
+        since = self.clock() - QUOTA_SECONDS
+        for namespace in [name for name, each in self._found.items() if -math.inf < each.read_at < since]:
+            del self._found[namespace]
 
 
 def explain_refusal(quota: Manifest, worker: WorkerResources) -> str | None:

@@ -60,21 +60,28 @@ class TenantReconciler:
     foreign: ForeignObjects
     pace: Pace = field(default_factory=Pace)
     duties: Sequence[Duty] = ()
+    untold: dict[str, list[Correction]] = field(default_factory=dict)
+    """By the Tenant's UID: what was set back when its status could not be written, as somebody else just did."""
 
     async def reconcile(self, tenant: Tenant) -> float:
         """Seconds until the next look: drift is found by looking."""
-        report = Report()
+        uid = tenant.metadata.uid
+        report = Report(corrections=self.untold.pop(uid, []))
         changed = tenant.status.observed_generation != tenant.metadata.generation
         tenant = await self._converge(tenant, report)
         soon = await self._see_to_duties(tenant, report) if is_ready(report) else None
         report.foreign = self.foreign.find(tenant)
         status = build_tenant_status(tenant, report, self.context.now())
-        await write_tenant_status(self.context, tenant, status)
+        try:
+            await write_tenant_status(self.context, tenant, status)
+        except DreamHubError:
+            self.untold[uid] = report.corrections
+            raise
         await self._announce(tenant, status, report)
         await self.foreign.tell(tenant, report.foreign)
         self.context.metrics.tenants_reconciled.set(self.look.known)
         jitter = secrets.randbelow(1000) / 1000
-        again = self.pace.next_look(tenant.metadata.uid, report, changed=changed, jitter=jitter)
+        again = self.pace.next_look(uid, report, changed=changed, jitter=jitter)
         again = again if again is not None else self.context.settings.drift_seconds
         return min(again, soon) if soon is not None else again
 
@@ -83,6 +90,7 @@ class TenantReconciler:
         self.look.forget(tenant)
         self.context.metrics.tenants_reconciled.set(self.look.known)
         self.pace.forget(tenant.metadata.uid)
+        self.untold.pop(tenant.metadata.uid, None)
         self.foreign.forget(tenant.metadata.uid)
 
     async def _see_to_duties(self, tenant: Tenant, report: Report) -> float | None:
