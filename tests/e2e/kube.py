@@ -113,10 +113,11 @@ class Kube:
             status = (await self.find(*what.split()) or {}).get("status")
             raise TimeoutError(f"{error}; its status: {json.dumps(status)}") from None
 
-    async def delete_pods(self, selector: str, *, at_once: bool) -> None:
-        """Deletes pods; `at_once` kills them without a grace period, as a lost node would."""
+    async def delete_pods(self, selector: str, *, at_once: bool) -> set[str]:
+        """Deletes pods and returns their names; `at_once` kills them without a grace period, as a lost node would."""
         flags = ("--grace-period=0", "--force") if at_once else ()
-        await self.ask("delete", "pods", "--selector", selector, "--wait=false", *flags)
+        out = await self.ask("delete", "pods", "--selector", selector, "--wait=false", "--output", "name", *flags)
+        return {line.rpartition("/")[2] for line in out.split()}
 
 
 async def eventually(

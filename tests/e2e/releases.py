@@ -37,12 +37,12 @@ class Release:
 
     async def upgrade(self, **changes: Any) -> None:
         """Install or upgrade with the release's values and `changes`; returns when all is ready."""
-        options = ("--wait", "--wait-for-jobs", "--timeout", "180s", "--values", "-")
+        options = ("--wait", "--wait-for-jobs", "--timeout", "240s", "--values", "-")
         values = json.dumps({**self.values, **changes})
         await self.ask("upgrade", "--install", self.name, str(CHART), *options, stdin=values)
 
     async def rollback(self) -> None:
-        await self.ask("rollback", self.name, "--wait", "--timeout", "180s")
+        await self.ask("rollback", self.name, "--wait", "--timeout", "240s")
 
     async def user_values(self) -> dict[str, Any]:
         """What the release was given beyond the chart's own values."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from dreamhub import names
 from dreamhub.crd.tenant import Tenant as Resource
 from dreamhub_client import Client, open_client, upload_bytes
+from dreamhub_client.errors import ClientError
 from dreamhub_client.kube import KubeAccess, kube_tokens
 from dreamhub_client.messages import JobUpdate
 from dreamhub_client.models import Document, Hit, IngestJobCreate, SearchRequest
@@ -113,6 +114,18 @@ async def remove(kube: Kube, name: str) -> None:
     await eventually(gone, READY_SECONDS, f"tenant {name} to be gone", pause=1)
 
 
+async def until_served(client: Client, name: str) -> None:
+    """The API server hears of a tenant a moment after it is Ready: on a busy machine, long after."""
+
+    async def served() -> bool:
+        try:
+            return (await client.fetch_tenant()).name == name
+        except ClientError:
+            return False
+
+    await eventually(served, READY_SECONDS, f"the API to serve tenant {name}")
+
+
 @asynccontextmanager
 async def open_tenant(kube: Kube, server: str, kind: str, **spec: object) -> AsyncIterator[Tenant]:
     """A tenant for a test or a session, erased afterwards."""
@@ -127,6 +140,7 @@ async def open_tenant(kube: Kube, server: str, kind: str, **spec: object) -> Asy
             kubeconfig=kube.settings.kubeconfig,
         )
         async with open_client(server, kube_tokens(access)) as client:
+            await until_served(client, name)
             yield Tenant(name, kube.within(names.namespace(name)), access, server, client)
     finally:
         await remove(kube, name)

@@ -73,7 +73,7 @@ async def test_refused_by_the_worker(victim: Tenant, file: BadFile) -> None:
     assert (update.phase, update.reason) == ("Failed", "DocumentsFailed")
     assert [(error.document, error.reason) for error in update.errors] == [(document.id, file.code)]
     assert file.words in update.errors[0].message
-    await victim.kube.wait_condition(f"ingestjob {job.name}", "Failed", seconds=30)
+    await victim.kube.wait_condition(f"ingestjob {job.name}", "Failed", seconds=90)
     status = (await victim.kube.get("ingestjob", job.name))["status"]
     assert [(error["document"], error["reason"]) for error in status["errors"]] == [(document.id, file.code)]
     assert file.words in status["errors"][0]["message"]

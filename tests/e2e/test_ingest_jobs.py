@@ -38,7 +38,7 @@ async def test_job_tells_its_story_by_events(tenant: Tenant) -> None:
         events = await tenant.kube.items("events", "--field-selector", f"involvedObject.name={name}")
         return len({event["reason"] for event in events if event["involvedObject"]["kind"] == "IngestJob"}) >= 2
 
-    await eventually(told, 30, "events about the job's start and end")
+    await eventually(told, 90, "events about the job's start and end")
 
 
 async def test_work_is_one_restricted_pod_without_a_token(tenant: Tenant) -> None:
@@ -90,7 +90,7 @@ async def test_suspended_job_waits_and_then_runs(tenant: Tenant) -> None:
         job = await tenant.kube.get("ingestjob", name)
         return bool(job.get("status", {}).get("reason") == "Suspended")
 
-    await eventually(waits, 30, "the job to say that it is suspended")
+    await eventually(waits, 90, "the job to say that it is suspended")
     await tenant.kube.patch(f"ingestjob {name}", {"spec": {"suspend": False}})
     assert (await finish(tenant, name))["status"]["phase"] == "Succeeded"
 
@@ -116,13 +116,13 @@ async def test_deleted_job_takes_its_pod_along(tenant: Tenant) -> None:
         job = await tenant.kube.get("ingestjob", name)
         return job if job.get("status", {}).get("jobName") else None
 
-    job = await eventually(started, 60, "the Kubernetes Job")
+    job = await eventually(started, 90, "the Kubernetes Job")
     await tenant.kube.ask("delete", "ingestjob", name)
 
     async def gone() -> bool:
         return await tenant.kube.find("job", job["status"]["jobName"]) is None
 
-    await eventually(gone, 60, "the Kubernetes Job to be gone")
+    await eventually(gone, 90, "the Kubernetes Job to be gone")
 
 
 async def test_job_outside_of_a_tenant_is_refused_in_a_sentence(tenant: Tenant) -> None:

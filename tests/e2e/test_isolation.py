@@ -108,7 +108,7 @@ async def test_worker_reaches_the_stores_and_a_stranger_does_not(worker: Pod, st
     async def opened() -> bool:
         return await worker.reaches(host, port)
 
-    await eventually(opened, 30, f"the worker to reach {service}")
+    await eventually(opened, 90, f"the worker to reach {service}")
     assert not await stranger.reaches(host, port)
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from dreamhub.names import namespace
+from dreamhub.names import job_name, namespace
 from dreamhub_client.messages import JobUpdate
 from dreamhub_client.models import Document, IngestJobCreate
 from dreamhub_client.sources import DocumentsSource, JobSource
@@ -24,16 +24,16 @@ async def patient(kube: Kube, server: str) -> AsyncIterator[Tenant]:
         yield opened
 
 
-async def start_long_job(tenant: Tenant, seed: int) -> tuple[Document, str]:
-    """A job that takes long enough to be interrupted, seen running with chunks stored."""
+async def start_long_job(tenant: Tenant, seed: int) -> tuple[Document, str, str]:
+    """A job that takes long enough to be interrupted, seen running with chunks stored; its name and its UID."""
     document = await tenant.upload(f"{new_name('long')}.txt", long_text(LONG_MEGABYTES, seed))
     source = JobSource(documents=DocumentsSource(ids=(document.id,)))
-    job = (await tenant.client.create_ingest_job(IngestJobCreate(source=source))).name
-    async for update in tenant.client.watch_job(job):
+    job = await tenant.client.create_ingest_job(IngestJobCreate(source=source))
+    async for update in tenant.client.watch_job(job.name):
         assert update.phase not in {"Succeeded", "Failed"}, f"too fast to be interrupted: {update}"
         if update.progress.chunks > 0:
             break
-    return document, job
+    return document, job.name, job.uid
 
 
 async def expect_whole(tenant: Tenant, document: Document, update: JobUpdate) -> None:
@@ -63,7 +63,7 @@ async def pod_names(kube: Kube, selector: str) -> set[str]:
 
 
 async def test_operator_killed_in_the_middle(kube: Kube, patient: Tenant) -> None:
-    document, name = await start_long_job(patient, seed=1)
+    document, name, _ = await start_long_job(patient, seed=1)
     before = await jobs_of(patient, name)
     killed = await pod_names(kube.within(SYSTEM), OPERATOR)
     await kube.within(SYSTEM).delete_pods(OPERATOR, at_once=True)
@@ -89,12 +89,12 @@ async def test_operator_killed_while_a_tenant_is_made(kube: Kube) -> None:
 
 
 async def test_worker_killed_in_the_middle_goes_on_where_it_was(patient: Tenant) -> None:
-    document, name = await start_long_job(patient, seed=2)
+    document, name, uid = await start_long_job(patient, seed=2)
+    selector = f"batch.kubernetes.io/job-name={job_name(uid)}"
+    killed = await patient.kube.delete_pods(selector, at_once=True)
     hidden = await patient.search("Paragraph", 50)
     assert document.id not in {hit.document_id for hit in hidden}, "a document appears only when it is whole"
-    selector = f"batch.kubernetes.io/job-name={(await patient.kube.get('ingestjob', name))['status']['jobName']}"
-    killed = await pod_names(patient.kube, selector)
-    await patient.kube.delete_pods(selector, at_once=True)
+    assert killed
     update = await patient.client.wait_job(name, SECONDS)
     assert await pod_names(patient.kube, selector) - killed, "another pod has gone on"
     await expect_whole(patient, document, update)
@@ -102,7 +102,7 @@ async def test_worker_killed_in_the_middle_goes_on_where_it_was(patient: Tenant)
 
 
 async def test_api_server_killed_while_a_job_is_watched(kube: Kube, patient: Tenant) -> None:
-    document, name = await start_long_job(patient, seed=3)
+    document, name, _ = await start_long_job(patient, seed=3)
     await kube.within(SYSTEM).delete_pods(API, at_once=True)
     await expect_whole(patient, document, await patient.client.wait_job(name, SECONDS))
 
@@ -114,7 +114,7 @@ async def test_api_server_killed_while_a_job_is_watched(kube: Kube, patient: Ten
 
 
 async def test_deleting_a_document_stops_its_job_with_an_error(patient: Tenant) -> None:
-    document, name = await start_long_job(patient, seed=4)
+    document, name, _ = await start_long_job(patient, seed=4)
     await patient.client.delete_document(document.id)
     update = await patient.client.wait_job(name, SECONDS)
     assert update.phase == "Failed"

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from dreamhub import names
 from tests.e2e.kube import Json, Kube, eventually
-from tests.e2e.tenants import Tenant, make_ready, new_name, open_tenant, remove, tenant_manifest
+from tests.e2e.tenants import Tenant, make_ready, new_name, open_tenant, remove, tenant_manifest, until_served
 from tests.e2e.traces import ask_database, list_objects
 
 HARMLESS: Json = {
@@ -93,7 +93,7 @@ async def test_owner_whom_somebody_gave_edit_runs_no_pod_and_opens_no_wall(watch
         return (await watched.kube.run("auth", "can-i", "create", "pods", *ines)).code == 0
 
     try:
-        await eventually(given, 30, "the right to make pods")
+        await eventually(given, 90, "the right to make pods")
         pod = await watched.kube.run("create", "--filename", "-", *ines, stdin=json.dumps(HARMLESS))
         wall = await watched.kube.run("delete", "networkpolicy", "default-deny", *ines)
         token = await watched.kube.run("create", "token", "worker", *ines)
@@ -138,7 +138,7 @@ async def test_drift_is_repaired_and_counted(watched: Tenant) -> None:
         drift = (await watched.kube.get("tenant", watched.name))["status"].get("drift", {})
         return bool(drift.get("corrected", 0) > before and "default-deny" in drift.get("lastObject", ""))
 
-    await eventually(counted, 30, "the repair to be told in the status")
+    await eventually(counted, 90, "the repair to be told in the status")
 
 
 async def test_widened_wall_is_narrowed_again(watched: Tenant) -> None:
@@ -176,6 +176,7 @@ async def test_erased_tenant_leaves_nothing_and_its_name_starts_anew(kube: Kube,
         assert await ask_database(kube, f"select to_regrole('\"{names.database_role(name)}\"')") == ""
         again = await make_ready(kube, name)
         assert again["metadata"]["uid"] != uid
+        await until_served(first.client, name)
         assert await first.documents() == []
         assert await first.search("treasure under the oak") == ()
 

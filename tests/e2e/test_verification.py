@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from dreamhub.names import CANARY_TENANT, namespace
@@ -69,6 +70,7 @@ async def test_tenant_with_documents_is_verified_on_demand_and_no_pod_stays(kube
     assert [item.id for item in await verified.documents()] == [document.id]
 
 
+@pytest.mark.timeout(900)
 async def test_opened_network_is_reported_and_stops_new_jobs(kube: Kube, verified: Tenant) -> None:
     await verified.kube.apply(OPEN)
     try:
@@ -82,7 +84,7 @@ async def test_opened_network_is_reported_and_stops_new_jobs(kube: Kube, verifie
             job = await verified.kube.get("ingestjob", "waits")
             return bool(job.get("status", {}).get("reason") == "IsolationFailed")
 
-        await eventually(waits, 60, "the IngestJob to wait")
+        await eventually(waits, 90, "the IngestJob to wait")
     finally:
         await verified.kube.ask("delete", "networkpolicy", OPENED)
     mended = await request(kube, verified)

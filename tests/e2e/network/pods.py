@@ -58,12 +58,12 @@ class Namespace:
         return self.kubectl("exec", pod, "--", *command).returncode == 0
 
     def opens(self, pod: str, host: str, port: int = 8000) -> bool:
-        """Whether it gets through within five seconds: policies spread asynchronously."""
-        return until(lambda: self.connects(pod, host, port), seconds=5)
+        """Whether it gets through in the end: policies spread asynchronously."""
+        return until(lambda: self.connects(pod, host, port), seconds=60)
 
     def closes(self, pod: str, host: str, port: int = 8000) -> bool:
-        """Whether it no longer gets through within five seconds."""
-        return until(lambda: not self.connects(pod, host, port), seconds=5)
+        """Whether it no longer gets through in the end."""
+        return until(lambda: not self.connects(pod, host, port), seconds=60)
 
 
 def server(name: str, image: str, **labels: str) -> dict[str, Any]:
