@@ -144,7 +144,7 @@ async def test_what_is_missing_is_said_once(folder: Path, monkeypatch: pytest.Mo
             await extractor.extract(folder / "original", "text/plain")
             assert extractor._child is not None
             extractor._child.kill()
-            await asyncio.wait_for(extractor._child.wait(), 10)
+            await asyncio.wait_for(extractor._child.wait(), 60)
             await extractor.extract(folder / "original", "text/plain")
     told = [(line["event"], "something new" in line["missing"]) for line in logs]
     assert told == [("extraction_not_confined", True)]

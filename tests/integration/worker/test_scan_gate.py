@@ -26,7 +26,7 @@ async def port() -> AsyncIterator[int]:
 
 async def ask(port: int, said: bytes, *, close: bool = False) -> bytes:
     """Everything that comes back until the gate hangs up."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(said)
         if close:

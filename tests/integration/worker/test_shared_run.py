@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
@@ -48,6 +49,22 @@ class Crew:
         process = await spawn(self.mount, JOB_COMPLETION_INDEX=str(index), **PATIENT)
         self.processes.append(process)
         return process
+
+    async def stall(self, process: asyncio.subprocess.Process, worker: int) -> None:
+        """Stop a worker in the middle of a document, but not of a report: that would hold the run's row with it."""
+        while True:
+            os.kill(process.pid, signal.SIGSTOP)
+            try:
+                async with self.rig.pool.acquire() as conn, conn.transaction():
+                    await conn.execute("SET LOCAL lock_timeout = '2s'")
+                    await conn.execute("SELECT FROM ingest_runs FOR NO KEY UPDATE")
+                    await conn.execute(
+                        "UPDATE run_workers SET updated_at = now() - interval '1 hour' WHERE worker = $1", worker
+                    )
+            except asyncpg.LockNotAvailableError:
+                os.kill(process.pid, signal.SIGCONT)
+            else:
+                return
 
     async def stop(self) -> None:
         """Whatever a test has left."""
@@ -176,8 +193,7 @@ async def test_what_is_delivered_twice_is_done_once(crew: Crew) -> None:
 async def test_a_stalled_worker_comes_back_to_find_its_document_taken(crew: Crew) -> None:
     stalled = await crew.spawn(0)
     await crew.waiting(1)
-    os.kill(stalled.pid, signal.SIGSTOP)
-    await crew.rig.pool.execute("UPDATE run_workers SET updated_at = now() - interval '1 hour' WHERE worker = 0")
+    await crew.stall(stalled, worker=0)
     await crew.redis.delete(work_key(crew), f"{work_key(crew)}:entries")
     other = crew.start(1)
     crew.open()
