@@ -1,15 +1,18 @@
 """One Kubernetes API server, one DreamHub API server and fresh tenants."""
 
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
+import pytest
 import pytest_asyncio
 import yaml
 
 from dreamhub.sql.connections import Connection
+from dreamhub.storage import model_budget
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
+from dreamhub_api.services import readiness
 from dreamhub_api.settings import Settings
 from tests.integration.api.platform import Caller, Cluster, Tenant, run_server, until
 from tests.integration.conftest import Database, NewTenant
@@ -44,13 +47,23 @@ async def cluster(http: aiohttp.ClientSession) -> AsyncIterator[Cluster]:
             plane.stop()
 
 
+@pytest.fixture(scope="session")
+def patience() -> Iterator[None]:
+    """On a busy machine no store is away, however long an answer takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readiness, "CHECK_SECONDS", 60.0)
+        patch.setattr(model_budget, "_REDIS_SECONDS", 60.0)
+        yield
+
+
 @pytest_asyncio.fixture(scope="session")
-async def settings(
+async def settings(  # noqa: PLR0913, PLR0917 - the parts of a platform
     cluster: Cluster,
     database: Database,
     redis_server: RedisServer,
     s3_settings: ObjectStoreSettings,
     object_store: ObjectStore,
+    patience: None,
 ) -> AsyncIterator[Settings]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -15,6 +15,7 @@ from dreamhub.llm.embedding import Embedder, open_embedder
 from dreamhub.llm.models import BUILTIN_EMBEDDING, DEFAULT_MODELS
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.quota import Limits, TokenUse, admit_jobs, release_jobs, set_limits, use_tokens
+from dreamhub_api import context
 from dreamhub_api.settings import Settings
 from tests.integration.api.conftest import ready_caller
 from tests.integration.api.platform import GROUP, Caller, Cluster, Tenant, run_server, until
@@ -39,6 +40,16 @@ async def handbook(acme: Tenant, embedder: Embedder) -> str:
     return await ingest(acme, embedder, "handbook.md", HANDBOOK)
 
 
+@pytest_asyncio.fixture
+async def starter(
+    http: aiohttp.ClientSession, settings: Settings, acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Caller]:
+    """Of a race: on a server that waits longer for a lock than all who race take, however busy the machine is."""
+    monkeypatch.setattr(context, "LOCK_SECONDS", 60.0)
+    async with run_server(settings) as url:
+        yield await ready_caller(http, url, acme)
+
+
 async def race(calls: Sequence[Awaitable[tuple[int, Any]]], passed: int, refused: int) -> list[Any]:
     """All at once; exactly `ROOM` pass. Returns the problems of the others."""
     outcomes = await asyncio.gather(*calls)
@@ -54,17 +65,17 @@ async def used(caller: Caller) -> dict[str, int]:
 
 @pytest.mark.parametrize("quota", ["documents", "storage"])
 async def test_uploads_race_for_what_is_left(
-    caller: Caller, acme: Tenant, operator_connection: Connection, quota: str
+    starter: Caller, acme: Tenant, operator_connection: Connection, quota: str
 ) -> None:
     limits = Limits(documents=ROOM) if quota == "documents" else Limits(storage_bytes=ROOM * 100 + 99)
     await set_limits(operator_connection, acme.name, limits, suspended=False)
-    uploads = [caller.upload(f"{number}.txt", f"{number:0100}".encode()) for number in range(RACERS)]
+    uploads = [starter.upload(f"{number}.txt", f"{number:0100}".encode()) for number in range(RACERS)]
     problem = (await race(uploads, 201, 403))[-1]
     assert (problem["status"], problem["quota"]) == (403, quota)
     assert "ask for a larger plan" in problem["detail"]
     assert "resetsAt" not in problem
-    assert len((await caller.ok("GET", "/documents"))["items"]) == ROOM
-    now = await used(caller)
+    assert len((await starter.ok("GET", "/documents"))["items"]) == ROOM
+    now = await used(starter)
     assert (now["documents"], now["storage"]) == (ROOM, ROOM * 100)
 
 
@@ -82,7 +93,7 @@ async def test_a_full_store_refuses_before_the_bytes_come(
 
 
 async def test_jobs_race_for_places_on_two_servers(
-    caller: Caller,
+    starter: Caller,
     acme: Tenant,
     settings: Settings,
     cluster: Cluster,
@@ -90,19 +101,19 @@ async def test_jobs_race_for_places_on_two_servers(
 ) -> None:
     await set_limits(operator_connection, acme.name, Limits(queued_jobs=ROOM), suspended=False)
     async with run_server(settings) as url:
-        other = await ready_caller(caller.session, url, acme)
-        calls = [(caller, other)[number % 2].call("POST", "/ingest-jobs", json=INLINE) for number in range(RACERS)]
+        other = await ready_caller(starter.session, url, acme)
+        calls = [(starter, other)[number % 2].call("POST", "/ingest-jobs", json=INLINE) for number in range(RACERS)]
         problem = (await race(calls, 201, 429))[-1]
     assert (problem["quota"], problem["limit"], problem["used"]) == ("queuedJobs", ROOM, ROOM)
     path = f"{GROUP}/namespaces/{names.namespace(acme.name)}/ingestjobs"
     jobs = (await cluster.api.ok("GET", path))["items"]
     assert len(jobs) == ROOM
-    status, _, headers = await caller.full("POST", "/ingest-jobs", json=INLINE)
+    status, _, headers = await starter.full("POST", "/ingest-jobs", json=INLINE)
     assert (status, headers["Retry-After"]) == (429, "30")
     uids = {job["metadata"]["name"]: job["metadata"]["uid"] for job in jobs}
     assert await admit_jobs(operator_connection, acme.name, uids) == set(uids)
     await release_jobs(operator_connection, acme.name, [next(iter(uids))])
-    assert (await caller.call("POST", "/ingest-jobs", json=INLINE))[0] == 201
+    assert (await starter.call("POST", "/ingest-jobs", json=INLINE))[0] == 201
 
 
 async def test_a_job_that_was_not_created_holds_no_place(
@@ -118,24 +129,24 @@ async def test_a_job_that_was_not_created_holds_no_place(
 
 
 async def test_questions_race_for_tokens(
-    caller: Caller, acme: Tenant, handbook: str, embedder: Embedder, operator_connection: Connection
+    starter: Caller, acme: Tenant, handbook: str, embedder: Embedder, operator_connection: Connection
 ) -> None:
     tokens = sum((await embedder.embed([QUESTION])).tokens)
     await set_limits(operator_connection, acme.name, Limits(tokens_per_day=ROOM * tokens + tokens - 1), suspended=False)
-    searches = [caller.call("POST", "/search", json={"query": QUESTION}) for _ in range(RACERS)]
+    searches = [starter.call("POST", "/search", json={"query": QUESTION}) for _ in range(RACERS)]
     problem = (await race(searches, 200, 429))[-1]
     assert (problem["quota"], problem["used"], problem["requested"]) == ("tokensPerDay", ROOM * tokens, tokens)
     assert problem["resetsAt"].endswith("T00:00:00Z")
-    usage = await caller.ok("GET", "/usage")
+    usage = await starter.ok("GET", "/usage")
     total = {"model": BUILTIN_EMBEDDING, "purpose": "search", "today": ROOM * tokens, "month": ROOM * tokens}
     assert usage["tokens"] == [total]
     await set_limits(operator_connection, acme.name, Limits(tokens_per_month=ROOM * tokens), suspended=False)
-    status, problem, headers = await caller.full("POST", "/answers", json={"question": QUESTION})
+    status, problem, headers = await starter.full("POST", "/answers", json={"question": QUESTION})
     assert (status, problem["quota"], problem["requested"]) == (429, "tokensPerMonth", 1), "refused before any work"
     assert 0 < int(headers["Retry-After"]) <= 31 * DAY_SECONDS
     await set_limits(operator_connection, acme.name, Limits(), suspended=False)
-    assert (await caller.ok("POST", "/answers", json={"question": QUESTION}))["citations"][0]["documentId"] == handbook
-    charged = {(entry["purpose"], entry["today"]) for entry in (await caller.ok("GET", "/usage"))["tokens"]}
+    assert (await starter.ok("POST", "/answers", json={"question": QUESTION}))["citations"][0]["documentId"] == handbook
+    charged = {(entry["purpose"], entry["today"]) for entry in (await starter.ok("GET", "/usage"))["tokens"]}
     assert charged == {("search", ROOM * tokens), ("answer", tokens)}
 
 

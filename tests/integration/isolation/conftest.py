@@ -11,7 +11,16 @@ from dreamhub import names
 from dreamhub.sql.connections import Connection
 from dreamhub.storage.objects import ObjectStoreSettings
 from dreamhub_api.settings import Settings
-from tests.integration.api.conftest import MakeTenant, cluster, http, make_tenant, ready_caller, server, settings
+from tests.integration.api.conftest import (
+    MakeTenant,
+    cluster,
+    http,
+    make_tenant,
+    patience,
+    ready_caller,
+    server,
+    settings,
+)
 from tests.integration.api.identity_provider import run_issuer
 from tests.integration.api.platform import Caller, Cluster, Tenant, run_server
 from tests.integration.conftest import Database
@@ -19,7 +28,7 @@ from tests.integration.isolation.plants import Gardener, Planted, plant
 from tests.integration.isolation.witness import Witness
 from tests.integration.servers import RedisServer
 
-__all__ = ["cluster", "http", "make_tenant", "server", "settings"]
+__all__ = ["cluster", "http", "make_tenant", "patience", "server", "settings"]
 
 
 @pytest_asyncio.fixture(scope="session")
