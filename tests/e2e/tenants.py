@@ -18,8 +18,8 @@ from dreamhub_client.models import Document, Hit, IngestJobCreate, SearchRequest
 from dreamhub_client.sources import DocumentsSource, JobSource
 from tests.e2e.kube import SYSTEM, Done, Json, Kube, eventually, require_tool, run
 
-READY_SECONDS = 90
-JOB_SECONDS = 120
+READY_SECONDS = 180
+JOB_SECONDS = 200
 
 
 @dataclass(frozen=True)
