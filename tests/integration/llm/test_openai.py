@@ -1,7 +1,6 @@
 """The clients against a server that speaks the protocol, in all its moods."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from dreamhub.llm.chat import ChatMessage, open_chat
 from dreamhub.llm.embedding import normalise, open_embedder
 from dreamhub.llm.models import ModelSettings
 from tests.integration.llm.provider_server import DIMENSIONS, Mood, Provider, vector_of
+from tests.integration.servers import pick_port
 
 QUESTION = [ChatMessage("system", "Answer from the context."), ChatMessage("user", "How many days?")]
 
@@ -141,8 +141,8 @@ async def test_a_provider_that_stays_away_is_told_within_the_budget(provider: Pr
     assert provider.moods, "the budget ended it, and not the end of the refusals"
 
 
-async def test_a_provider_that_is_not_there(unused_tcp_port_factory: Callable[[], int]) -> None:
-    away = Provider(port=unused_tcp_port_factory())
+async def test_a_provider_that_is_not_there() -> None:
+    away = Provider(port=pick_port())
     embedder = open_embedder(model(away, budgetSeconds=0.5))
     with pytest.raises(UnavailableError, match="cannot be reached"):
         await embedder.embed(["x"])
