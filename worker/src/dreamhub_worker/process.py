@@ -52,6 +52,10 @@ if TYPE_CHECKING:
 POOL_SIZE = 3
 """Connections: for the documents, for the source, for the reports."""
 
+STALL_SECONDS = 10.0
+"""A worker that stalls in the midst of a transaction keeps its locks no longer: all other workers of the run wait for
+them, whatever is held by a claim only has been taken over by then."""
+
 log = structlog.get_logger()
 
 
@@ -122,7 +126,7 @@ async def _close(close: Callable[[], Awaitable[object]]) -> None:
 async def _open_pool(settings: WorkerSettings, stop: Stop) -> Pool:
     """Waits for a database that is away."""
     patience = Patience(stop, settings.patience_seconds)
-    options = PoolOptions(maximum=POOL_SIZE, application="dreamhub-worker")
+    options = PoolOptions(maximum=POOL_SIZE, application="dreamhub-worker", idle_in_transaction=STALL_SECONDS)
     while True:
         try:
             return await open_pool(settings.database_url, options)

@@ -26,6 +26,7 @@ _AWAY = (
     asyncpg.PostgresSystemError,
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,  # a server that is a standby now
     asyncpg.InvalidCachedStatementError,  # a migration came between
     asyncpg.InterfaceError,

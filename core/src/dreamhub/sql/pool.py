@@ -26,7 +26,6 @@ _SQL = load_queries("pool")
 _SETTINGS = {
     "plan_cache_mode": "force_custom_plan",  # a generic plan costs a 62 ms spike at the sixth execution
     "jit": "off",  # compiling costs more than any of our queries takes
-    "idle_in_transaction_session_timeout": "60s",
     "search_path": '"$user", public',  # the role decides the schema
     "hnsw.ef_search": "800",  # for a recall@10 of 0.99 also among vectors that hardly differ
     "hnsw.iterative_scan": "strict_order",  # goes on where documents in flight have taken the places
@@ -49,6 +48,8 @@ class PoolOptions:
     """Seconds for one statement, unless the call says otherwise."""
     lock_timeout: float = 0
     """Seconds to wait for what somebody else has locked; 0 waits for as long as the statement may."""
+    idle_in_transaction: float = 60.0
+    """Seconds that a client may say nothing in the midst of a transaction before the server takes its locks away."""
     role_guard: bool = True
     """Refuse a login that is a superuser or bypasses row security, and a pgvector with known faults."""
 
@@ -145,6 +146,7 @@ async def open_pool(url: str | SecretSource, options: PoolOptions = DEFAULT_OPTI
                 **_SETTINGS,
                 "application_name": options.application,
                 "lock_timeout": f"{options.lock_timeout * 1000:.0f}ms",
+                "idle_in_transaction_session_timeout": f"{options.idle_in_transaction * 1000:.0f}ms",
             },
             connect=login.connect,
             connection_class=_LentConnection,
