@@ -23,44 +23,55 @@ from tests.integration.servers import temporary_folder
 
 OUTPUT = Path("build/chaos.json")
 WARM_CHUNKS = 3_000
+CHUNKS = (50_000, 150_000)
+"""Of the runs that are made unless others are asked for. The smaller one is over before half of the kills have come,
+and what it loses at its beginning and its end weighs most; in the larger one most of them fall into the work."""
 
 _COLUMNS = "{:18} {:>7} {:>8} {:>6} {:>9} {:>6} {:>6} {:>6}  {}"
 
 
 @dataclass
-class Report:
+class Comparison:
+    """Runs of one size."""
+
     calm: list[Result] = field(default_factory=list)
     stormy: list[Result] = field(default_factory=list)
-    mutants: dict[str, list[Result]] = field(default_factory=dict)
+    throughput_ratio: float | None = None
+    """In the storm against without."""
 
-    @property
-    def ratio(self) -> float | None:
-        """Throughput in the storm against without."""
-        if not (self.calm and self.stormy):
-            return None
-        return fmean(r.seconds for r in self.calm) / fmean(r.seconds for r in self.stormy)
+    def named(self) -> Iterator[tuple[str, Result]]:
+        yield from (("calm", result) for result in self.calm)
+        yield from (("stormy", result) for result in self.stormy)
+
+    def compare(self) -> None:
+        self.throughput_ratio = fmean(r.seconds for r in self.calm) / fmean(r.seconds for r in self.stormy)
+
+
+@dataclass
+class Report:
+    sizes: dict[int, Comparison] = field(default_factory=dict)
+    """By their chunks."""
+    mutants: dict[str, list[Result]] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
         """Nothing lost or done twice, and every mutant caught in every run."""
-        sound = all(result.verdict.good for result in (*self.calm, *self.stormy))
+        sound = all(result.verdict.good for size in self.sizes.values() for _, result in size.named())
         return sound and not any(result.verdict.good for results in self.mutants.values() for result in results)
 
     def lines(self) -> Iterator[str]:
         yield _COLUMNS.format("run", "chunks", "seconds", "told", "chunks/s", "kills", "lost", "twice", "faults")
-        for name, results in (("calm", self.calm), ("stormy", self.stormy), *self.mutants.items()):
+        for size in self.sizes.values():
+            yield from (_describe(name, result) for name, result in size.named())
+        for name, results in self.mutants.items():
             yield from (_describe(name, result) for result in results)
-        for result in self.stormy:
-            yield f"killed: {result.kills}, cut off and come back: {result.frozen}"
-        for name, result in [*(("calm", found) for found in self.calm), *(("stormy", found) for found in self.stormy)]:
-            yield f"{name}: at least {result.cpu_seconds} s of CPU"
-        if self.ratio is not None:
-            yield f"throughput in the storm: {self.ratio:.2f} of the calm runs' mean"
+        for chunks, size in self.sizes.items():
+            yield from _tell(chunks, size)
         for name, results in self.mutants.items():
             yield f"{name}: caught {sum(not result.verdict.good for result in results)} of {len(results)}"
 
     def dump(self) -> str:
-        return json.dumps({**asdict(self), "throughput_ratio": self.ratio, "good": self.good}, indent=2)
+        return json.dumps({**asdict(self), "good": self.good}, indent=2)
 
 
 def _describe(name: str, result: Result) -> str:
@@ -70,13 +81,23 @@ def _describe(name: str, result: Result) -> str:
     return _COLUMNS.format(name, result.chunks, *times, kills, verdict.lost, verdict.duplicated, faults)
 
 
+def _tell(chunks: int, size: Comparison) -> Iterator[str]:
+    for name, result in size.named():
+        yield f"{chunks} chunks, {name}: at least {result.cpu_seconds} s of CPU"
+        if result.kills:
+            yield f"{chunks} chunks, killed: {result.kills}, cut off and come back: {result.frozen}"
+    if size.throughput_ratio is not None:
+        yield f"{chunks} chunks, throughput in the storm: {size.throughput_ratio:.2f} of the calm runs' mean"
+
+
 async def measure(options: argparse.Namespace, report: Report) -> None:
     """Into the report, run by run."""
     with temporary_folder() if options.keep is None else _kept_folder(options.keep) as folder:
         async with open_stage(folder) as stage:
             await _run(stage, Plan(_corpus(WARM_CHUNKS), options.workers))
-            if not options.mutant:
-                await _measure_storm(stage, options, report)
+            for chunks in () if options.mutant else options.chunks or CHUNKS:
+                size = report.sizes[chunks] = Comparison()
+                await _measure_storm(stage, options, chunks, size)
             for name in () if options.storm_only else options.mutant or MUTANTS:
                 plan = Plan(_corpus(options.mutant_chunks), options.workers, options.mutant_faults, name, 180.0)
                 report.mutants[name] = [await _run(stage, plan) for _ in range(options.rounds)]
@@ -89,12 +110,13 @@ def _kept_folder(folder: Path) -> Iterator[Path]:
     yield folder
 
 
-async def _measure_storm(stage: Stage, options: argparse.Namespace, report: Report) -> None:
-    plan = Plan(_corpus(options.chunks), options.workers)
+async def _measure_storm(stage: Stage, options: argparse.Namespace, chunks: int, size: Comparison) -> None:
+    plan = Plan(_corpus(chunks), options.workers)
     for _ in range(options.rounds):
-        report.calm.append(await _run(stage, plan))
-        report.stormy.append(await _run(stage, Plan(plan.corpus, plan.workers, options.faults)))
-    report.calm.append(await _run(stage, plan))
+        size.calm.append(await _run(stage, plan))
+        size.stormy.append(await _run(stage, Plan(plan.corpus, plan.workers, options.faults)))
+    size.calm.append(await _run(stage, plan))
+    size.compare()
 
 
 async def _run(stage: Stage, plan: Plan) -> Result:
@@ -110,7 +132,10 @@ def _corpus(chunks: int) -> Corpus:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.chaos")
     parser.add_argument(
-        "--chunks", type=int, default=150_000, help="of one run, at most 150,000: an order names 500 documents"
+        "--chunks",
+        type=int,
+        action="append",
+        help="of one run, at most 150,000: an order names 500 documents; can be repeated",
     )
     parser.add_argument("--faults", type=int, default=60, help="kills, one a second")
     parser.add_argument("--workers", type=int, default=8)
