@@ -106,10 +106,10 @@ class Election:
 
     async def _try_until_taken(self) -> None:
         while True:
-            next_try = time.monotonic() + self.term.retry
+            next_try = self.clock() + self.term.retry
             if await self._try():
                 return
-            await asyncio.sleep(next_try - time.monotonic())
+            await asyncio.sleep(next_try - self.clock())
 
     async def release(self) -> None:
         """At a normal end: let another take over at once instead of after the Lease has run out."""
