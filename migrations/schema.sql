@@ -165,7 +165,8 @@ BEGIN
         'SELECT (SELECT count(*) FROM %1$I.documents WHERE substring(meta_ct FROM 1 FOR $2) = $1) '
         '+ (SELECT count(*) FROM %1$I.chunks WHERE substring(body_ct FROM 1 FOR $2) = $1) '
         '+ (SELECT count(*) FROM %1$I.source_checkpoints WHERE substring(state_ct FROM 1 FOR $2) = $1) '
-        '+ (SELECT count(*) FROM %1$I.source_items WHERE substring(revision_ct FROM 1 FOR $2) = $1)',
+        '+ (SELECT count(*) FROM %1$I.source_items WHERE substring(revision_ct FROM 1 FOR $2) = $1) '
+        '+ (SELECT count(*) FROM %1$I.ingest_run_documents WHERE substring(name_ct FROM 1 FOR $2) = $1)',
         schema_name
     ) INTO counted USING head, octet_length(head);
     RETURN counted;
@@ -1106,11 +1107,16 @@ CREATE TABLE dreamhub.ingest_run_documents (
     error_reason text,
     error_message text,
     finished_at timestamp with time zone DEFAULT now() NOT NULL,
+    finding text,
+    name_ct bytea,
+    CONSTRAINT ingest_run_documents_finding_check CHECK ((finding = ANY (ARRAY['Unread'::text, 'Deleted'::text]))),
     CONSTRAINT ingest_run_documents_outcome_check CHECK ((outcome = ANY (ARRAY['Done'::text, 'Skipped'::text, 'Failed'::text])))
 )
 PARTITION BY LIST (tenant_id);
 ALTER TABLE ONLY dreamhub.ingest_run_documents FORCE ROW LEVEL SECURITY;
 ALTER TABLE dreamhub.ingest_run_documents OWNER TO dreamhub_owner;
+COMMENT ON COLUMN dreamhub.ingest_run_documents.finding IS 'What the source told instead of an outcome. Unread: it stands and was not read; Deleted: it is gone.';
+COMMENT ON COLUMN dreamhub.ingest_run_documents.name_ct IS 'What people call it, encrypted, where no document can tell.';
 CREATE TABLE dreamhub.ingest_runs (
     tenant_id text NOT NULL,
     uid text NOT NULL,
@@ -1228,6 +1234,8 @@ CREATE TABLE dreamhub.run_workers (
     report jsonb DEFAULT '{}'::jsonb NOT NULL,
     started_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    unread bigint DEFAULT 0 NOT NULL,
+    deleted bigint DEFAULT 0 NOT NULL,
     CONSTRAINT run_workers_worker_check CHECK ((worker >= 0))
 )
 PARTITION BY LIST (tenant_id);
@@ -1477,9 +1485,14 @@ CREATE TABLE t_snapshot.ingest_run_documents (
     error_reason text,
     error_message text,
     finished_at timestamp with time zone DEFAULT now() NOT NULL,
+    finding text,
+    name_ct bytea,
+    CONSTRAINT ingest_run_documents_finding_check CHECK ((finding = ANY (ARRAY['Unread'::text, 'Deleted'::text]))),
     CONSTRAINT ingest_run_documents_outcome_check CHECK ((outcome = ANY (ARRAY['Done'::text, 'Skipped'::text, 'Failed'::text])))
 );
 ALTER TABLE t_snapshot.ingest_run_documents OWNER TO dreamhub_owner;
+COMMENT ON COLUMN t_snapshot.ingest_run_documents.finding IS 'What the source told instead of an outcome. Unread: it stands and was not read; Deleted: it is gone.';
+COMMENT ON COLUMN t_snapshot.ingest_run_documents.name_ct IS 'What people call it, encrypted, where no document can tell.';
 CREATE TABLE t_snapshot.ingest_runs (
     tenant_id text DEFAULT 'snapshot'::text NOT NULL,
     uid text NOT NULL,
@@ -1580,6 +1593,8 @@ CREATE TABLE t_snapshot.run_workers (
     report jsonb DEFAULT '{}'::jsonb NOT NULL,
     started_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    unread bigint DEFAULT 0 NOT NULL,
+    deleted bigint DEFAULT 0 NOT NULL,
     CONSTRAINT run_workers_worker_check CHECK ((worker >= 0))
 );
 ALTER TABLE t_snapshot.run_workers OWNER TO dreamhub_owner;

@@ -36,7 +36,7 @@ class PageQuery(Query):
 class JobDocumentsQuery(PageQuery):
     REPEATED: ClassVar[frozenset[str]] = frozenset({"outcome"})
 
-    outcome: Annotated[tuple[DocumentOutcome, ...], Field(max_length=4)] = ()
+    outcome: Annotated[tuple[DocumentOutcome, ...], Field(max_length=6)] = ()
     """Only documents that stand so; absent is "any"."""
     reason: Annotated[str, Field(min_length=1, max_length=128, pattern="^[A-Za-z0-9]+$")] | None = None
     """Only documents with an error of this reason, such as `EncryptedPDF`."""

@@ -14,7 +14,7 @@ from dreamhub_api.calls import (
 )
 from dreamhub_api.handlers import dead_letters, documents, ingest_jobs, knowledge, tenants
 from dreamhub_client import models
-from dreamhub_client.dead_letters import DeadLetterChoice, DeadLetterPage, Purge, Replay
+from dreamhub_client.dead_letters import DeadLetterChoice, DeadLetterPage, Purge, PurgeChoice, Replay
 from dreamhub_client.tenants import TenantSelf, Usage
 from dreamhub_client.wire import Wire
 
@@ -202,7 +202,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         "write",
         _one(Purge, "How many were forgotten."),
         NoQuery,
-        DeadLetterChoice,
+        PurgeChoice,
         body_kind="json",
     ),
     Route(

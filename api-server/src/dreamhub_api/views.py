@@ -10,6 +10,7 @@ from dreamhub.crd.ingest_job import FINAL_PHASES, IngestError, IngestJobStatus, 
 from dreamhub.crd.ingest_job import IngestJob as IngestJobResource
 from dreamhub.crd.tenant import Usage as StatusUsage
 from dreamhub.domain.progress import DocumentError, Progress
+from dreamhub.ids import is_id
 from dreamhub.sql import documents as sql
 from dreamhub.sql.runs import RunItem
 from dreamhub.sql.search import Hit as StoredHit
@@ -181,14 +182,17 @@ def usage_view(usage: StatusUsage | None) -> TenantUsage | None:
 
 
 def live_error(error: DocumentError) -> JobError:
-    return JobError.model_validate(error, from_attributes=True)
+    return JobError(
+        document=error.document_id, error_class=error.error_class, reason=error.reason, message=error.message
+    )
 
 
 def run_document_view(item: RunItem, name: str | None) -> JobDocument:
+    known = is_id("doc", item.document_id)
     return JobDocument(
-        document_id=item.document_id,
+        document_id=item.document_id if known else None,
         name=name,
-        version_id=item.version_id,
+        version_id=item.version_id if known else None,
         outcome=item.outcome,
         pages=item.pages,
         chunks=item.chunks,

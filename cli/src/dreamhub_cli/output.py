@@ -16,6 +16,9 @@ from rich.text import Text
 from dreamhub_client.errors import ApiError, ClientError
 from dreamhub_client.models import Citation, Hit
 
+THE_SOURCE = "(the source)"
+"""In place of a name, where neither a document nor one item is meant."""
+
 FILE_COLUMNS = 500
 """Of what is no terminal: a row of a table stays one line for whoever searches it, and no id in it is cut."""
 

@@ -9,7 +9,7 @@ import aiohttp
 from pydantic import BaseModel
 
 from dreamhub_client.credentials import TokenSource
-from dreamhub_client.dead_letters import DeadLetter, DeadLetterChoice, DeadLetterPage, Purge, Replay
+from dreamhub_client.dead_letters import DeadLetter, DeadLetterChoice, DeadLetterPage, Purge, PurgeChoice, Replay
 from dreamhub_client.errors import ProtocolError, UnreachableError, WaitTimeoutError
 from dreamhub_client.messages import JobUpdate
 from dreamhub_client.models import (
@@ -157,7 +157,7 @@ class Client:
         call = Call("POST", f"{API_PREFIX}/dead-letters/replay", model=choice, repeatable=False)
         return await self._transport.read(call, Replay)
 
-    async def purge_dead_letters(self, choice: DeadLetterChoice) -> Purge:
+    async def purge_dead_letters(self, choice: PurgeChoice) -> Purge:
         """Forgets them. The documents stay as they are."""
         return await self._transport.read(Call("POST", f"{API_PREFIX}/dead-letters/purge", model=choice), Purge)
 

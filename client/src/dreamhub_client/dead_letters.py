@@ -1,8 +1,8 @@
 """The wire's part about dead letters: documents that ingest jobs have given up, until they are replayed or purged."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from dreamhub_client.models import IngestJob, Page
 from dreamhub_client.wire import MAX_IDS, JobName, Request, Wire
@@ -13,9 +13,10 @@ VersionId = Annotated[str, StringConstraints(pattern=r"^ver_[0-9a-f]{32}$")]
 class DeadLetter(Wire):
     """A document that a job has given up."""
 
-    document: str
+    document: str | None = None
+    """None where there never was one: of an item that could not be read, and of an error of the source itself."""
     name: str | None = None
-    """None when the document is gone, or never came to be."""
+    """None when the document is gone, or the source as a whole is meant."""
     version: str
     job: str
     """Name of the ingest job."""
@@ -38,6 +39,20 @@ class DeadLetterChoice(Request):
     """Only those of this ingest job."""
     versions: Annotated[tuple[VersionId, ...], Field(min_length=1, max_length=MAX_IDS)] | None = None
     """Only these document versions."""
+
+
+class PurgeChoice(DeadLetterChoice):
+    """Which dead letters. Here all of them have to be asked for."""
+
+    all: bool = False
+    """Every dead letter. Stands alone."""
+
+    @model_validator(mode="after")
+    def _is_meant(self) -> Self:
+        named = self.job is not None or self.versions is not None
+        if named == self.all:
+            raise ValueError("name a job or versions, or give all: true alone to forget every dead letter")
+        return self
 
 
 class Replay(Wire):

@@ -190,8 +190,14 @@ class IngestJobCreate(Request):
 class DocumentCounts(Wire):
     total: int = 0
     done: int = 0
+    """Searchable now; includes skipped ones."""
     skipped: int = 0
+    """Unchanged since their last ingestion: nothing was done."""
     failed: int = 0
+    unread: int = 0
+    """Stand in the source and were not read, for a reason; not among the total."""
+    deleted: int = 0
+    """Were deleted in the source, and here with it; not among the total."""
 
 
 class JobTiming(Wire):
@@ -208,7 +214,8 @@ class JobTiming(Wire):
 class JobError(Wire):
     """Why one document failed. `reason` is a stable code such as `EncryptedPDF`."""
 
-    document: str
+    document: str | None = None
+    """None of an error of the source itself, and of an item of it that never became a document."""
     error_class: str
     reason: str
     message: str
@@ -263,18 +270,22 @@ class IngestJobPage(Page[IngestJob]):
     pass
 
 
-DocumentOutcome = Literal["Queued", "Done", "Skipped", "Failed"]
+DocumentOutcome = Literal["Queued", "Done", "Skipped", "Failed", "Unread", "Deleted"]
 
 
 class JobDocument(Wire):
-    """How one document of a job ended, or that it has not."""
+    """How one document of a job ended, or that it has not; or what became of an item of its source that is none."""
 
-    document_id: str
+    document_id: str | None = None
+    """None where there never was one: of an item that could not be read, and of an error of the source itself."""
     name: str | None = None
-    """None when the document is gone, or never came to be."""
-    version_id: str
+    """None when the document is gone, or the source as a whole is meant."""
+    version_id: str | None = None
     outcome: DocumentOutcome
-    """Queued: it waits, or is being worked on; `error` then says what went wrong so far."""
+    """Queued: it waits, or is being worked on; `error` then says what went wrong so far. Skipped: it is unchanged.
+
+    Unread: it stands in the source and was not read; `error` says why. Deleted: it was deleted in the source, and here.
+    """
     attempts: int = 0
     """How often a passing error was met."""
     pages: int = 0

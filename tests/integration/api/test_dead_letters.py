@@ -58,7 +58,9 @@ async def test_dead_letters_are_listed_replayed_and_purged(caller: Caller, acme:
     choice = {"versions": [version], "job": "second"}
     assert (await caller.ok("POST", "/dead-letters/purge", json=choice))["purged"] == 1
     assert len((await caller.ok("GET", "/dead-letters"))["items"]) == 2
-    assert (await caller.ok("POST", "/dead-letters/purge", json={}))["purged"] >= 2
+    status, problem = await caller.call("POST", "/dead-letters/purge", json={})
+    assert (status, "all: true" in problem["detail"]) == (400, True), "nothing is forgotten for want of a word"
+    assert (await caller.ok("POST", "/dead-letters/purge", json={"all": True}))["purged"] >= 2
     assert (await caller.ok("GET", "/dead-letters"))["items"] == []
 
 

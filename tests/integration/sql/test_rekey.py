@@ -12,10 +12,14 @@ import pytest_asyncio
 from dreamhub.domain.key_ring import KeyRing
 from dreamhub.domain.keys import DataKeys
 from dreamhub.domain.terms import TermIndex
+from dreamhub.sql.bodies import open_name, seal_name
 from dreamhub.sql.connections import Connection, Pool
 from dreamhub.sql.documents import delete_document, fetch_document, list_chunks, list_documents, register_upload
+from dreamhub.sql.findings import Finding, record_findings
+from dreamhub.sql.ingest import NewRun, RunAttempt, start_run
 from dreamhub.sql.landing import activate_version
 from dreamhub.sql.rekey import START, Place, begin_rekey, count_outdated, finish_rekey, rekey_batch
+from dreamhub.sql.runs import list_run_documents
 from dreamhub.sql.search import Hit, SearchQuery, search
 from dreamhub.sql.tenants import count_sealed, fetch_rekey_run
 from dreamhub_worker.context import Stop
@@ -62,16 +66,20 @@ async def test_every_row_comes_under_the_new_key_once(
     tenant: TenantLogin, tenant_connection: Connection, operator_connection: Connection, rotated: Rotated, limit: int
 ) -> None:
     conn, name = tenant_connection, tenant.tenant
-    assert await begin_rekey(conn, "2") == 124
-    assert await run_pass(conn, rotated.new, limit) == 124
+    kept = await keep_name(conn, rotated.old)
+    assert await begin_rekey(conn, "2") == 125
+    assert await run_pass(conn, rotated.new, limit) == 125
     assert await run_pass(conn, rotated.new, limit) == 0
     await finish_rekey(conn, "2")
     assert await count_outdated(conn, "2") == 0
     assert (await count_sealed(operator_connection, name, "1"), await count_sealed(operator_connection, name, "2")) == (
         0,
-        124,
+        125,
     )
     keys = only(rotated.new, "2")
+    [item] = (await list_run_documents(conn, kept.uid)).items
+    assert item.name_ct is not None
+    assert open_name(keys, kept.uid, item.document_id, item.name_ct) == "page"
     for document in rotated.documents:
         assert (await fetch_document(conn, keys, document)).name.startswith("file")
         assert len((await list_chunks(conn, keys, document, limit=100)).items) == 30
@@ -79,7 +87,15 @@ async def test_every_row_comes_under_the_new_key_once(
     assert {hit.text for hit in hits} == {hit.text for hit in await find(conn, rotated.new)} != set()
     run = await fetch_rekey_run(operator_connection, name, "2")
     assert run is not None
-    assert (run.total, run.done, run.finished_at is not None) == (124, 124, True)
+    assert (run.total, run.done, run.finished_at is not None) == (125, 125, True)
+
+
+async def keep_name(conn: Connection, keys: DataKeys) -> RunAttempt:
+    """A run that tells of something by its name."""
+    run = (await start_run(conn, NewRun("uid", "job", "1", "pod"))).run
+    sealed = seal_name(keys, run.uid, "item_1", "page")
+    await record_findings(conn, run, [Finding("item_1", "ver_1", "Unread", sealed)])
+    return run
 
 
 async def find(conn: Connection, keys: DataKeys) -> list[Hit]:

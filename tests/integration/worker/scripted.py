@@ -127,7 +127,7 @@ class ScriptedSource:
             case "gone":
                 return Gone(event["key"])
             case "skipped":
-                return Skipped(event["key"], "RobotsDisallowed", "robots.txt forbids it")
+                return Skipped(event["key"], "RobotsDisallowed", "robots.txt forbids it", name=f"page {event['key']}")
             case "checkpoint":
                 return Checkpoint({"events": number + 1, **event.get("state", {})})
             case "begin" | "complete" as edge:

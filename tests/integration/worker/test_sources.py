@@ -15,8 +15,11 @@ import pytest_asyncio
 from dreamhub import names
 from dreamhub.domain.job_input import InputSource, OpenNetwork
 from dreamhub.domain.progress import Progress
+from dreamhub.sql.bodies import open_name
 from dreamhub.sql.connections import Pool
+from dreamhub.sql.document_names import fetch_names
 from dreamhub.sql.documents import Document, delete_document, list_documents
+from dreamhub.sql.runs import list_run_documents
 from dreamhub.storage.objects import ObjectStore, ObjectStoreSettings
 from tests.integration.links import LinkServer, run_links
 from tests.integration.worker.scripted import NAME, Script
@@ -67,6 +70,20 @@ class Bench:
     async def run(self, mount: Mount) -> Progress:
         assert await self.rig.run(mount) == 0
         return await self.rig.progress(mount)
+
+    async def tell(self, mount: Mount) -> list[tuple[str, str | None, str | None]]:
+        """What a person is told of each item: outcome, name and reason."""
+        uid, keys = mount.job.uid, self.rig.tenant.keys
+        async with self.rig.pool.acquire() as conn:
+            items = (await list_run_documents(conn, uid, limit=200)).items
+            called = await fetch_names(conn, keys, [item.document_id for item in items])
+        named = {
+            item.document_id: open_name(keys, uid, item.document_id, item.name_ct) for item in items if item.name_ct
+        }
+        told = {**named, **called}
+        return sorted(
+            (item.outcome, told.get(item.document_id), item.error.reason if item.error else None) for item in items
+        )
 
     async def documents(self) -> dict[str, Document]:
         async with self.rig.pool.acquire() as conn:
@@ -149,6 +166,34 @@ async def test_deletions_upstream_are_found_in_both_ways(bench: Bench) -> None:
     assert await bench.searchable() == {"1.txt", "2.txt"}
     assert await bench.rig.count("SELECT count(*) FROM chunks") == 2
     assert await bench.rig.count("SELECT count(*) FROM source_items") == 2
+
+
+async def test_what_is_not_read_or_is_deleted_is_told_by_name(bench: Bench) -> None:
+    """Beside the documents: none of it is among what the run has to do, and all of it is told once."""
+    keep, broken, lost = found("1", "Text of one."), found("2", "MZ" + "\0" * 90), found("3", "Text of three.")
+    first = await bench.read(keep, found("4", "{", type="application/json"), lost, COMPLETE)
+    assert (first.documents.done, first.documents.failed, first.documents.unread) == (2, 1, 0)
+    skipped = {"is": "skipped", "key": "5"}
+    again = found("4", "{", type="application/json")
+    bench.script.tell(keep, broken, again, skipped, CHECKPOINT, skipped, COMPLETE)
+    mount = bench.scripted()
+    counts = (await bench.run(mount)).documents
+    assert (counts.total, counts.done, counts.skipped, counts.failed) == (2, 1, 1, 1)
+    assert (counts.unread, counts.deleted) == (2, 1)
+    assert await bench.tell(mount) == [
+        ("Deleted", "3.txt", None),
+        ("Failed", "2.txt", "ExecutableFile"),
+        ("Unread", "4.txt", "BadJSON"),
+        ("Unread", "page 5", "RobotsDisallowed"),
+    ]
+
+
+async def test_an_error_of_the_source_is_told_as_its_own(bench: Bench) -> None:
+    bench.script.tell(found("1", "Text of one."), CHECKPOINT, {"is": "refused"})
+    mount = bench.scripted()
+    [error] = (await bench.run(mount)).errors
+    assert (error.reason, error.document_id) == ("LoginRefused", None), "there is nothing that an id would lead to"
+    assert await bench.tell(mount) == [("Done", "1.txt", None), ("Failed", None, "LoginRefused")]
 
 
 async def test_a_reader_that_told_changes_may_list_all_again(bench: Bench) -> None:

@@ -76,7 +76,17 @@ async def test_a_purge_tells_how_many(cli: Cli, double: Double) -> None:
     double.on("POST", PURGE, answer({"purged": 3}))
     done = await cli("dead-letters", "purge", VERSION_ID)
     assert (done.exit_code, done.stderr) == (0, "3 forgotten\n")
-    assert json.loads((await cli("dead-letters", "purge", "--json")).stdout) == {"purged": 3}
+    assert json.loads((await cli("dead-letters", "purge", "--all", "--json")).stdout) == {"purged": 3}
+    sent = [json.loads(asked.body) for asked in double.asked if asked.method == "POST"]
+    assert sent == [{"versions": [VERSION_ID], "all": False}, {"all": True}]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all", "--job", "handbook"], ["--all", VERSION_ID]])
+async def test_all_letters_are_forgotten_only_when_that_is_said(cli: Cli, double: Double, arguments: list[str]) -> None:
+    done = await cli("dead-letters", "purge", *arguments)
+    assert done.exit_code == 2, done.output
+    assert "--all" in done.stderr
+    assert double.asked == []
 
 
 @pytest.mark.parametrize("command", ["replay", "purge"])

@@ -7,7 +7,6 @@ last checkpoint, is told some items twice, and finds them known.
 """
 
 import asyncio
-import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -15,25 +14,28 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from dreamhub.domain.job_input import InputSource, JobInput
-from dreamhub.domain.media_types import HEAD_BYTES, claimed_type, sniff
-from dreamhub.domain.office_files import TAIL_BYTES
-from dreamhub.domain.progress import DocumentError
+from dreamhub.domain.media_types import claimed_type
 from dreamhub.errors import BugError, NotFoundError, TooLargeError, UserError
 from dreamhub.ids import new_id
 from dreamhub.sql import sources as sql
 from dreamhub.sql.connections import Connection
+from dreamhub.sql.document_names import fetch_names
 from dreamhub.sql.documents import NewUpload, delete_document, register_upload
+from dreamhub.sql.findings import Finding
 from dreamhub.sql.outbox import announce_object, withdraw_object
 from dreamhub.sql.work_items import NewItem
 from dreamhub_worker.context import Toolbox
 from dreamhub_worker.failures import document_error
 from dreamhub_worker.fetch_guard import AllowedNetwork
+from dreamhub_worker.findings import Findings, unreadable
+from dreamhub_worker.intake import Intake
 from dreamhub_worker.links import Links
+from dreamhub_worker.sniffing import sniff_file
 from dreamhub_worker.sources.credentials import read_secret
 from dreamhub_worker.sources.registry import find_factory
 from dreamhub_worker.sources.source import (
@@ -60,30 +62,11 @@ _MAX_TAG = 63
 log = structlog.get_logger()
 
 
-class Intake(Protocol):
-    """Where the collector puts what it finds: the items of the run."""
-
-    async def add(self, conn: Connection, item: NewItem) -> None:
-        """In the collector's transaction. Repeating it changes nothing."""
-
-    async def refuse(self, conn: Connection, item: NewItem, error: DocumentError) -> None:
-        """In the collector's transaction: an item that never becomes a document."""
-
-    async def count_unchanged(self, conn: Connection, count: int) -> None:
-        """In the collector's transaction: documents that stand as they were, of which there are no items."""
-
-    async def hold(self, conn: Connection) -> None: ...
-
-    async def publish(self) -> None:
-        """After a commit: let the workers see what came."""
-
-
 @dataclass
 class Collected:
     """What one reading came to."""
 
     queued: int = 0
-    queued_bytes: int = 0
     unchanged: int = 0
     deleted: int = 0
     refused: int = 0
@@ -135,6 +118,11 @@ class _Collector:
     _seen: list[bytes] = field(default_factory=list)
     _unchanged: int = 0
     """Of the seen, those to count with them."""
+    _unread: list[Finding] = field(default_factory=list)
+    """Of the seen, those to tell of."""
+
+    def __post_init__(self) -> None:
+        self.findings = Findings(self.tools.keys, self.job.uid)
 
     def lend(self, source: InputSource) -> SourceContext:
         networks = [AllowedNetwork(ip_network(entry.cidr), frozenset(entry.ports)) for entry in source.networks]
@@ -167,8 +155,7 @@ class _Collector:
                 await self._settle()
                 await self._lose(self._item(event.key))
             case Skipped():
-                self._seen.append(self._item(event.key))
-                self.collected.skipped[event.reason] += 1
+                await self._pass_over(event)
             case Checkpoint():
                 await self._settle()
                 async with self._held() as conn:
@@ -209,10 +196,12 @@ class _Collector:
 
     async def _mark_seen(self) -> None:
         seen, self._seen, unchanged, self._unchanged = self._seen, [], self._unchanged, 0
+        unread, self._unread = self._unread, []
         if seen:
             async with self._held() as conn:
                 await sql.see_items(conn, self.key, seen, self.round, self.job.uid)
                 await self.intake.count_unchanged(conn, unchanged)
+                await self.intake.record(conn, unread)
 
     @asynccontextmanager
     async def _held(self) -> AsyncIterator[Connection]:
@@ -248,7 +237,7 @@ class _Collector:
         except NotFoundError:
             log.info("item_gone_meanwhile")
         except UserError as error:
-            await self._refuse(item, error)
+            await self._refuse(item, found.name, error)
         finally:
             if path is not None:
                 path.unlink(missing_ok=True)
@@ -266,7 +255,7 @@ class _Collector:
         original = await examine(path)
         if original.size > self.tools.size_limit:
             raise TooLargeError(f"the document is above the limit of {self.tools.size_limit} bytes; split it")
-        media_type = await asyncio.to_thread(_sniff, path, original, found)
+        media_type = await asyncio.to_thread(sniff_file, path, found.name, found.media_type)
         version = new_id("ver")
         async with self.tools.connection() as conn:
             await announce_object(conn, version)
@@ -304,6 +293,8 @@ class _Collector:
             if known is not None and self._is_open(known):
                 await self.intake.add(conn, _work(known))
                 self._count(known)
+            elif known is not None and known.failed_for_good:
+                await self.intake.record(conn, [unreadable(known)])
             elif before is None or not before.told:
                 await self.intake.count_unchanged(conn, 1)
                 self.collected.unchanged += 1
@@ -320,28 +311,42 @@ class _Collector:
         """It is unchanged upstream. Here it may not have come to its end yet."""
         self._seen.append(item)
         if not self._is_open(known):
-            self._unchanged += not known.told
-            self.collected.unchanged += not known.told
+            self._leave(known)
             return
         async with self.tools.connection() as conn, conn.transaction():
             await self.intake.add(conn, _work(known))
         self._count(known)
+
+    def _leave(self, known: sql.KnownItem) -> None:
+        """There is nothing to do: it is searchable as it is, or cannot be read as it is."""
+        if known.failed_for_good:
+            self._leave_unread(unreadable(known))
+        elif not known.told:
+            self._unchanged += 1
+            self.collected.unchanged += 1
+
+    def _leave_unread(self, finding: Finding) -> None:
+        self._unread.append(finding)
+        self.collected.skipped[finding.error.reason if finding.error else ""] += 1
+
+    async def _pass_over(self, event: Skipped) -> None:
+        item = self._item(event.key)
+        self._seen.append(item)
+        self._leave_unread(self.findings.passed_over(item, event, await self._fetch_known(item)))
 
     def _is_open(self, known: sql.KnownItem) -> bool:
         return self.job.force or not known.settled
 
     def _count(self, known: sql.KnownItem) -> None:
         self.collected.queued += 1
-        self.collected.queued_bytes += known.size
 
-    async def _refuse(self, item: bytes, error: UserError) -> None:
-        """Told as a document's error, under ids that are the same in each try of this run."""
+    async def _refuse(self, item: bytes, name: str, error: UserError) -> None:
         self._seen.append(item)
-        mark = hashlib.sha256(self.job.uid.encode() + item).hexdigest()[:32]
-        nothing = NewItem(f"ver_{mark}", f"doc_{mark}")
+        nothing = self.findings.stand_in(item)
         log.warning("item_refused", code=error.code)
+        told, name_ct = document_error(nothing.document_id, error), self.findings.seal(nothing.document_id, name)
         async with self.tools.connection() as conn, conn.transaction():
-            await self.intake.refuse(conn, nothing, document_error(nothing.document_id, error))
+            await self.intake.refuse(conn, nothing, told, name_ct)
         self.collected.refused += 1
 
     async def _lose(self, item: bytes) -> None:
@@ -350,12 +355,16 @@ class _Collector:
             await self._delete(item, known.document_id)
 
     async def _delete(self, item: bytes, document_id: str) -> None:
+        keys = self.tools.keys
         async with self._held() as conn:
+            known = await sql.fetch_item(conn, keys, self.key, item, self.job.uid)
+            name = (await fetch_names(conn, keys, [document_id])).get(document_id, "")
             try:
                 await delete_document(conn, document_id)
             except NotFoundError:
                 await sql.forget_item(conn, self.key, item)
                 return
+            await self.intake.record(conn, [self.findings.deleted(document_id, known, name)])
         self.collected.deleted += 1
 
     async def _sweep(self, state: Mapping[str, Any] | None) -> None:
@@ -383,12 +392,6 @@ class _Collector:
 
 def _work(known: sql.KnownItem) -> NewItem:
     return NewItem(known.version_id, known.document_id, known.size)
-
-
-def _sniff(path: Path, original: Original, found: Found) -> str:
-    with path.open("rb") as file:
-        file.seek(max(0, original.size - TAIL_BYTES))
-        return sniff(original.head[:HEAD_BYTES], found.name, found.media_type, file.read())
 
 
 async def _close(events: AsyncIterator[Event]) -> None:

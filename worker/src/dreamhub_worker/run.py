@@ -14,10 +14,9 @@ from dreamhub.cancelling import cancel_all
 from dreamhub.domain.deliveries import Delivery
 from dreamhub.domain.progress import Progress
 from dreamhub.errors import BugError, DreamHubError, FencedError, TransientError
-from dreamhub.ids import new_id
 from dreamhub.sql.ingest import count_open, finish_run, mark_collected
 from dreamhub.sql.landing import HEARTBEAT_SECONDS
-from dreamhub.sql.work_items import NewItem, give_up_items
+from dreamhub.sql.work_items import give_up_items
 from dreamhub_worker.context import StoppingError, Toolbox
 from dreamhub_worker.failures import Verdict, as_ours, document_error, find_lacking, judge
 from dreamhub_worker.gate import Gate
@@ -272,7 +271,7 @@ class Run:
             await self.queue.beat([*self._buffer, *(delivery for _, delivery in self._later)])
 
     async def _collect(self) -> None:
-        """Read the source while documents are done. An error of its own is told as a document's that never was."""
+        """Read the source while documents are done. An error of its own is told beside those of documents."""
         if self.collector is None or not await await_turn(self.tools, self.ingestion.run):
             return
         self.ingestion.meter.reading = True
@@ -310,8 +309,7 @@ class Run:
     async def _end_collection(self, failure: DreamHubError | None) -> None:
         async with self.tools.connection() as conn, conn.transaction():
             if failure is not None:
-                nothing = NewItem(new_id("ver"), new_id("doc"))
-                await self.intake.refuse(conn, nothing, document_error(nothing.document_id, failure))
+                await self.intake.refuse_source(conn, failure)
             await mark_collected(conn, self.ingestion.run)
         if self.gate is not None:
             await self.gate.appraise()

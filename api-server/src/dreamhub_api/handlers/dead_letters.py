@@ -1,7 +1,7 @@
 """Handlers of /dead-letters."""
 
 from dreamhub_api.calls import Call, DeadLettersQuery, NoBody, NoQuery, Reply
-from dreamhub_client.dead_letters import DeadLetterChoice, Purge
+from dreamhub_client.dead_letters import DeadLetterChoice, Purge, PurgeChoice
 
 
 async def list_dead_letters(call: Call[NoBody, DeadLettersQuery]) -> Reply:
@@ -15,6 +15,6 @@ async def replay_dead_letters(call: Call[DeadLetterChoice, NoQuery]) -> Reply:
     return Reply(200, await call.services.dead_letters.replay(call.tenant, call.body))
 
 
-async def purge_dead_letters(call: Call[DeadLetterChoice, NoQuery]) -> Reply:
-    """Forget them. The documents stay as they are."""
+async def purge_dead_letters(call: Call[PurgeChoice, NoQuery]) -> Reply:
+    """Forget those that are named, or all where that is said. The documents stay as they are."""
     return Reply(200, Purge(purged=await call.services.dead_letters.purge(call.tenant, call.body)))

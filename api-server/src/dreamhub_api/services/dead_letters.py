@@ -9,6 +9,7 @@ import structlog
 from dreamhub.crd.ingest_job import MAX_DOCUMENTS
 from dreamhub.errors import UnavailableError
 from dreamhub.sql import dead_letters as sql
+from dreamhub.sql.bodies import open_name
 from dreamhub.sql.document_names import fetch_names
 from dreamhub_api.services.ingest_jobs import IngestJobsService
 from dreamhub_api.services.sessions import Sessions
@@ -29,7 +30,14 @@ class DeadLettersService:
         async with self._sessions.open(tenant, readonly=True) as session:
             page = await sql.list_dead_letters(session.conn, job, cursor=cursor, limit=limit)
             called = await fetch_names(session.conn, session.keys, [letter.error.document for letter in page.items])
-        items = tuple(_view(letter, called.get(letter.error.document)) for letter in page.items)
+            named = {
+                letter.version_id: open_name(session.keys, letter.uid, letter.error.document, letter.name_ct)
+                for letter in page.items
+                if letter.name_ct is not None
+            }
+        items = tuple(
+            _view(letter, called.get(letter.error.document) or named.get(letter.version_id)) for letter in page.items
+        )
         return DeadLetterPage(items=items, next_cursor=page.next_cursor)
 
     async def replay(self, tenant: str, choice: DeadLetterChoice) -> Replay:
@@ -70,7 +78,7 @@ class DeadLettersService:
 
 def _view(letter: sql.DeadLetter, name: str | None) -> DeadLetter:
     return DeadLetter(
-        document=letter.error.document,
+        document=letter.error.document_id,
         name=name,
         version=letter.version_id,
         job=letter.job,

@@ -12,12 +12,13 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 
-from dreamhub import names
+from dreamhub import ids, names
 from dreamhub.crd.ingest_job import FINAL_PHASES, MAX_DOCUMENTS
 from dreamhub.crd.ingest_job import IngestJob as Resource
 from dreamhub.errors import ConflictError, DreamHubError, InvalidInputError, NotFoundError, UnavailableError
 from dreamhub.sql import documents as documents_sql
 from dreamhub.sql import runs
+from dreamhub.sql.bodies import open_name
 from dreamhub.sql.document_names import fetch_names
 from dreamhub.sql.quota import give_up_place, reserve_place
 from dreamhub.storage.progress import forget
@@ -195,7 +196,12 @@ class IngestJobsService:
         async with self._sessions.open(tenant, readonly=True) as session:
             page = await runs.list_run_documents(session.conn, job.metadata.uid, cursor=cursor, limit=limit, only=only)
             called = await fetch_names(session.conn, session.keys, [item.document_id for item in page.items])
-        items = tuple(run_document_view(item, called.get(item.document_id)) for item in page.items)
+            named = {
+                item.document_id: open_name(session.keys, job.metadata.uid, item.document_id, item.name_ct)
+                for item in page.items
+                if item.name_ct is not None
+            }
+        items = tuple(run_document_view(item, {**named, **called}.get(item.document_id)) for item in page.items)
         return JobDocumentPage(items=items, next_cursor=page.next_cursor)
 
     async def task(self, tenant: str, name: str, now: datetime) -> Task:
@@ -277,6 +283,8 @@ def _frame(tenant: str, name: str | None, attempt: Attempt | None) -> dict[str, 
 def choose_left(job: Resource, failed: Sequence[str], settled: Collection[str]) -> tuple[str, ...] | None:
     """Raises ConflictError `NothingToRetry` and `TooManyToRetry`."""
     source = job.spec.source.documents
+    if source is None and not all(ids.is_id("doc", each) for each in failed):
+        return None  # what never became a document is found by reading the source again, and the rest unchanged
     left = tuple(failed) if source is None else tuple(each for each in source.ids if each not in settled)
     if len(left) > MAX_DOCUMENTS:
         raise ConflictError(

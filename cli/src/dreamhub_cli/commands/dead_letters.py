@@ -8,10 +8,10 @@ from rich.text import Text
 
 from dreamhub_cli.commands.options import Json
 from dreamhub_cli.exit_codes import ExitCode
-from dreamhub_cli.output import Output, printable
+from dreamhub_cli.output import THE_SOURCE, Output, printable
 from dreamhub_cli.run import run
 from dreamhub_client import Client
-from dreamhub_client.dead_letters import DeadLetter, DeadLetterChoice
+from dreamhub_client.dead_letters import DeadLetter, DeadLetterChoice, PurgeChoice
 
 dead_letters_app = typer.Typer(name="dead-letters", invoke_without_command=True, rich_markup_mode=None)
 
@@ -47,7 +47,10 @@ def replay(context: typer.Context, versions: Versions = None, *, job: Job = None
         if output.as_json:
             output.document(made)
         elif made.job is None:
-            output.note("nothing to replay: there are no such dead letters, or their documents are gone")
+            output.note(
+                "nothing to replay: there are no such dead letters, or there is no document (any more); "
+                "`dreamhub retry JOB` reads a job's source again"
+            )
         else:
             output.note(f"{made.replayed} replayed in the job {made.job.name}")
             if made.left:
@@ -58,11 +61,25 @@ def replay(context: typer.Context, versions: Versions = None, *, job: Job = None
 
 
 @dead_letters_app.command()
-def purge(context: typer.Context, versions: Versions = None, *, job: Job = None, as_json: Json = False) -> None:
-    """Forget dead letters. The documents stay as they are."""
+def purge(
+    context: typer.Context,
+    versions: Annotated[list[str] | None, typer.Argument(help="Versions of documents.")] = None,
+    *,
+    job: Job = None,
+    everything: Annotated[bool, typer.Option("--all", help="Forget every dead letter.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Forget dead letters: of these versions, of one job, or all. The documents stay as they are."""
+    if (bool(versions) or job is not None) == everything:
+        raise typer.BadParameter(
+            "name versions, or a job with --job, or give --all alone to forget every dead letter; "
+            "`dreamhub dead-letters` lists them",
+            param_hint="VERSIONS",
+        )
 
     async def action(client: Client, output: Output) -> ExitCode:
-        done = await client.purge_dead_letters(choose(job, versions))
+        chosen = PurgeChoice(job=job, versions=tuple(versions) if versions else None, all=everything)
+        done = await client.purge_dead_letters(chosen)
         if output.as_json:
             output.document(done)
         else:
@@ -83,7 +100,7 @@ def build_table(letters: list[DeadLetter]) -> Table:
         table.add_row(
             letter.failed_at.strftime("%Y-%m-%d %H:%M"),
             letter.job,
-            Text(printable(letter.name or letter.document)),
+            Text(printable(letter.name or letter.document or THE_SOURCE)),
             letter.version,
             letter.reason,
             Text(printable(letter.message)),

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from dreamhub_cli.commands.options import Json
 from dreamhub_cli.exit_codes import ExitCode
-from dreamhub_cli.output import Output, printable
+from dreamhub_cli.output import THE_SOURCE, Output, printable
 from dreamhub_cli.run import run
 from dreamhub_client import Client
 from dreamhub_client.models import DocumentOutcome, IngestJob, JobDocument
@@ -51,7 +51,7 @@ def documents(
     *,
     outcome: Annotated[
         list[str] | None,
-        typer.Option("--outcome", "-o", help="Queued, Done, Skipped or Failed; may be given several times."),
+        typer.Option("--outcome", "-o", help="Queued, Done, Skipped, Failed, Unread or Deleted; may be given again."),
     ] = None,
     reason: Annotated[str | None, typer.Option("--reason", help="Only with an error of this reason.")] = None,
     as_json: Json = False,
@@ -86,7 +86,7 @@ def build_documents_table(found: list[JobDocument]) -> Table:
         table.add_column(heading)
     for item in found:
         table.add_row(
-            Text(printable(item.name or item.document_id)),
+            Text(printable(item.name or item.document_id or THE_SOURCE)),
             Text(item.outcome, style=_STYLES.get(item.outcome, "")),
             str(item.pages),
             str(item.chunks),

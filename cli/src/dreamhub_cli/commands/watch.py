@@ -10,7 +10,7 @@ import typer
 from dreamhub_cli.commands.options import Json, Timeout
 from dreamhub_cli.exit_codes import ExitCode
 from dreamhub_cli.live import job_view
-from dreamhub_cli.output import Output
+from dreamhub_cli.output import THE_SOURCE, Output
 from dreamhub_cli.run import run
 from dreamhub_client import Client
 from dreamhub_client.errors import ProtocolError, WaitTimeoutError
@@ -67,10 +67,15 @@ def report(output: Output, update: JobUpdate, called: Mapping[str, str] | None =
     if update.phase == "Failed" and update.message and not update.errors:
         output.say(f"  {update.message} ({update.reason})")
     for error in update.errors:
-        name = (called or {}).get(error.document, error.document)
+        name = THE_SOURCE if error.document is None else (called or {}).get(error.document, error.document)
         output.say(f"  {name}: {error.message} ({error.reason})")
-    if told.documents.failed > len(update.errors):
+    if count.failed > len(update.errors):
         output.say(f"  all of them: `dreamhub jobs documents {update.name} --outcome Failed`")
+    if count.unread or count.deleted:
+        output.say(
+            f"  in the source: {count.unread} not read, {count.deleted} deleted; which, and why: "
+            f"`dreamhub jobs documents {update.name} --outcome Unread --outcome Deleted`"
+        )
 
 
 def verdict(update: JobUpdate) -> ExitCode:

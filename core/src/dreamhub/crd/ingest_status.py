@@ -22,6 +22,10 @@ class IngestCounts(Part):
     """Unchanged since their last ingestion: nothing was done."""
     failed: int = 0
     """Not ingested; see errors."""
+    unread: int = 0
+    """Stand in the source and were not read, for a reason that the REST API gives; not among the total."""
+    deleted: int = 0
+    """Were deleted in the source, and here with it; not among the total."""
 
 
 class IngestProgress(Part):
@@ -111,8 +115,8 @@ class IngestBuild(Part):
 class IngestError(Part):
     """Why one document failed."""
 
-    document: str
-    """Id of the document."""
+    document: str | None = None
+    """Id of the document; absent of an error of the source itself, and of an item that never became a document."""
     error_class: Annotated[Literal["Permanent", "Transient", "Quota"], Field(alias="class")]
     """Permanent: the document must change. Transient: a retry may succeed. Quota: a limit was reached."""
     reason: str

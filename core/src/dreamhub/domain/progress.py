@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from dreamhub.ids import is_id
+
 Stage = Literal["Starting", "Fetching", "Scanning", "Extracting", "Chunking", "Embedding", "Storing", "Finished"]
 RunState = Literal["Running", "Succeeded", "Failed"]
 
@@ -27,6 +29,10 @@ class DocumentCounts(_Wire):
     skipped: Count = 0
     """Unchanged since their last ingestion: nothing was done."""
     failed: Count = 0
+    unread: Count = 0
+    """Stand in the source and were not read, for a reason; not among the total."""
+    deleted: Count = 0
+    """Were deleted in the source, and here with it; not among the total."""
 
 
 class Timing(_Wire):
@@ -44,10 +50,16 @@ class DocumentError(_Wire):
     """Why one document failed. Holds ids and reasons only: no text and no file name of a tenant."""
 
     document: str
+    """An id of a document; anything else where there never was one."""
     error_class: Literal["Permanent", "Transient", "Quota"]
     reason: str
     """The `code` of the error, such as `EncryptedPDF`."""
     message: str
+
+    @property
+    def document_id(self) -> str | None:
+        """None of an error of a source itself, and of an item of it that never became a document."""
+        return self.document if is_id("doc", self.document) else None
 
 
 class Progress(_Wire):

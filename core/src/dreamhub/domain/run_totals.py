@@ -68,6 +68,8 @@ class WorkerShare:
     done: int = 0
     skipped: int = 0
     failed: int = 0
+    unread: int = 0
+    deleted: int = 0
     chunks: int = 0
     pages: int = 0
     weight: int = 0
@@ -104,12 +106,7 @@ def sum_up(
     return Progress(
         state=state,
         stage="Finished" if final else (stages[0] if stages else before.stage),
-        documents=DocumentCounts(
-            total=run.total,
-            done=sum(worker.done for worker in workers),
-            skipped=sum(worker.skipped for worker in workers),
-            failed=sum(worker.failed for worker in workers),
-        ),
+        documents=_count(run, workers),
         waiting="" if final else next((report.waiting for report in alive if report.waiting), ""),
         reading=not final and not run.collected,
         pages=sum(worker.pages for worker in workers),
@@ -124,6 +121,17 @@ def sum_up(
         eta_seconds=0 if final else (None if short else _eta(run, share, workers)),
         timing=_add_up(workers),
         errors=tuple(errors[:MAX_ERRORS]),
+    )
+
+
+def _count(run: RunTotals, workers: Sequence[WorkerShare]) -> DocumentCounts:
+    return DocumentCounts(
+        total=run.total,
+        done=sum(worker.done for worker in workers),
+        skipped=sum(worker.skipped for worker in workers),
+        failed=sum(worker.failed for worker in workers),
+        unread=sum(worker.unread for worker in workers),
+        deleted=sum(worker.deleted for worker in workers),
     )
 
 

@@ -76,3 +76,16 @@ def checkpoint_identity(source: bytes) -> bytes:
 
 def item_identity(source: bytes, item: bytes) -> bytes:
     return f"item:{source.hex()}:{item.hex()}".encode()
+
+
+def finding_identity(run: str, document: str) -> bytes:
+    return f"finding:{run}:{document}".encode()
+
+
+def seal_name(keys: DataKeys, run: str, document: str, name: str) -> bytes:
+    """What people call something that a run tells of, and that is no document (any more)."""
+    return keys.encrypt(name.encode(errors="surrogatepass"), finding_identity(run, document))
+
+
+def open_name(keys: DataKeys, run: str, document: str, sealed: bytes) -> str:
+    return keys.decrypt(sealed, finding_identity(run, document)).decode(errors="surrogatepass")

@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from dreamhub.domain.progress import DocumentError
@@ -26,6 +26,8 @@ class DeadLetter:
     """How many passing errors it met before it was given up; 0 where the first error was final."""
     failed_at: datetime
     error: DocumentError
+    name_ct: bytes | None = field(default=None, repr=False)
+    """For `open_name`, where no document tells its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def _read(row: Record) -> DeadLetter:
             reason=row["error_reason"],
             message=row["error_message"],
         ),
+        name_ct=row["name_ct"],
     )
 
 

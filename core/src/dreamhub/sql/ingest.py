@@ -14,7 +14,7 @@ from dreamhub.domain.run_totals import MAX_ERRORS, RunTotals, WorkerReport, Work
 from dreamhub.errors import BugError
 from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.landing import (
-    LEASE_SECONDS,
+    LOST_SECONDS,
     Chunk,
     Claim,
     ClaimedVersion,
@@ -75,6 +75,8 @@ _ITEMS = load_queries("work_items")
 
 SUMMARY_SECONDS = 1.0
 """A run's progress is summed up at most so often, whatever the number of its workers."""
+
+_COUNTS = ("done", "skipped", "failed", "unread", "deleted", "chunks", "pages", "weight", "alive")
 
 RunOutcome = Literal["Done", "Skipped", "Failed"]
 
@@ -181,7 +183,7 @@ async def count_open(conn: Connection, uid: str) -> OpenWork:
 async def find_reading(conn: Connection, run: RunAttempt) -> Reading:
     """Who reads the run's source, as one of its workers sees it."""
     open_work = await count_open(conn, run.uid)
-    rows = await conn.fetch(_SQL["fetch_workers"], run.uid, LEASE_SECONDS)
+    rows = await conn.fetch(_SQL["fetch_workers"], run.uid, LOST_SECONDS)
     alive = {row["worker"]: _read_share(row).report for row in rows if row["alive"]}
     return Reading(
         is_over=open_work.collected or open_work.finished,
@@ -197,7 +199,7 @@ async def take_reading(conn: Connection, run: RunAttempt) -> bool:
     """
     async with conn.transaction():
         await hold_run(conn, run)
-        if await conn.fetchval(_SQL["is_read_by_others"], run.uid, run.worker, LEASE_SECONDS):
+        if await conn.fetchval(_SQL["is_read_by_others"], run.uid, run.worker, LOST_SECONDS):
             return False
         lost = await conn.fetch(_SQL["end_lost_readers"], run.uid, run.worker)
         await conn.execute(_SQL["begin_reading"], run.uid, run.worker)
@@ -253,7 +255,7 @@ async def finish_run(conn: Connection, uid: str) -> Progress | None:
 
 
 async def _sum_up(conn: Connection, uid: str, row: Record, *, final: bool = False) -> Progress:
-    workers = [_read_share(found) for found in await conn.fetch(_SQL["fetch_workers"], uid, LEASE_SECONDS)]
+    workers = [_read_share(found) for found in await conn.fetch(_SQL["fetch_workers"], uid, LOST_SECONDS)]
     errors = [_read_error(found) for found in await conn.fetch(_ITEMS["fetch_errors"], uid, MAX_ERRORS)]
     totals = RunTotals(row["total"], row["weight"], row["collected"])
     failed = any(worker.failed for worker in workers)
@@ -263,8 +265,7 @@ async def _sum_up(conn: Connection, uid: str, row: Record, *, final: bool = Fals
 
 
 def _read_share(row: Record) -> WorkerShare:
-    counts = {name: row[name] for name in ("done", "skipped", "failed", "chunks", "pages", "weight", "alive")}
-    return WorkerShare(**counts, report=WorkerReport.model_validate_json(row["report"]))
+    return WorkerShare(**{name: row[name] for name in _COUNTS}, report=WorkerReport.model_validate_json(row["report"]))
 
 
 async def fetch_finished_documents(conn: Connection, uid: str) -> tuple[RunDocument, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dreamhub.domain.keys import DataKeys, key_header
-from dreamhub.sql.bodies import checkpoint_identity, chunk_identity, document_identity, item_identity
+from dreamhub.sql.bodies import checkpoint_identity, chunk_identity, document_identity, finding_identity, item_identity
 from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.queries import load_queries
 
@@ -55,7 +55,15 @@ class ItemPlace:
     item: bytes = b""
 
 
-Place = DocumentPlace | ChunkPlace | CheckpointPlace | ItemPlace
+@dataclass(frozen=True, slots=True)
+class NamePlace:
+    """Behind the last name that a run has kept and that was looked at."""
+
+    run: str = ""
+    document: str = ""
+
+
+Place = DocumentPlace | ChunkPlace | CheckpointPlace | ItemPlace | NamePlace
 START: Place = DocumentPlace()
 
 
@@ -97,6 +105,8 @@ async def rekey_batch(conn: Connection, keys: DataKeys, place: Place, *, limit: 
                 step = await _rekey_checkpoints(conn, keys, place, limit)
             case ItemPlace():
                 step = await _rekey_items(conn, keys, place, limit)
+            case NamePlace():
+                step = await _rekey_names(conn, keys, place, limit)
         if step.rows:
             await conn.execute(_SQL["advance_rekey"], keys.active, step.rows)
     return step
@@ -136,7 +146,16 @@ async def _rekey_items(conn: Connection, keys: DataKeys, place: ItemPlace, limit
     fresh = await _reseal(keys, sealed)
     sources, items = [row["source_key"] for row in rows], [row["item_key"] for row in rows]
     await conn.execute(_SQL["update_items"], sources, items, fresh)
-    return Step(len(rows), ItemPlace(sources[-1], items[-1]) if len(rows) == limit else None)
+    return Step(len(rows), ItemPlace(sources[-1], items[-1]) if len(rows) == limit else NamePlace())
+
+
+async def _rekey_names(conn: Connection, keys: DataKeys, place: NamePlace, limit: int) -> Step:
+    header = key_header(keys.active)
+    rows: list[Record] = await conn.fetch(_SQL["lock_names"], place.run, place.document, header, len(header), limit)
+    runs, documents = [row["uid"] for row in rows], [row["document_id"] for row in rows]
+    fresh = await _reseal(keys, [(row["name_ct"], finding_identity(row["uid"], row["document_id"])) for row in rows])
+    await conn.execute(_SQL["update_names"], runs, documents, fresh)
+    return Step(len(rows), NamePlace(runs[-1], documents[-1]) if len(rows) == limit else None)
 
 
 async def _reseal(keys: DataKeys, sealed: Sequence[tuple[bytes, bytes]]) -> list[bytes]:

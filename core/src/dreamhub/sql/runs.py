@@ -1,7 +1,8 @@
 """Runs as others read them: the operator of all tenants (schema-qualified, granted by table), the API as one tenant."""
 
+import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
 from typing import Literal
@@ -17,10 +18,14 @@ from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.documents import Page
 from dreamhub.sql.ingest import read_run_document
 from dreamhub.sql.queries import load_queries
+from dreamhub.sql.work_items import SOURCE
 
 _SQL = load_queries("runs")
 
 log = structlog.get_logger()
+
+_CURSOR = re.compile(f"(doc|item)_[0-9a-f]{{32}}|{SOURCE}")
+"""What a page may end with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +52,12 @@ class ResolvedDocument:
     """By the database's clock."""
 
 
-ItemOutcome = Literal["Queued", "Done", "Skipped", "Failed"]
+ItemOutcome = Literal["Queued", "Done", "Skipped", "Failed", "Unread", "Deleted"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunItem:
-    """One document of a run."""
+    """One document of a run, or an item of its source that is none."""
 
     document_id: str
     version_id: str
@@ -65,6 +70,8 @@ class RunItem:
     """How often a passing error was met, of one that has no outcome."""
     error: DocumentError | None
     finished_at: datetime | None
+    name_ct: bytes | None = field(default=None, repr=False)
+    """For `open_name`, where no document tells its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +142,7 @@ async def list_run_documents(
     conn: Connection, uid: str, *, cursor: str | None = None, limit: int = 50, only: RunFilter = ALL
 ) -> Page[RunItem]:
     """For the API, as the tenant: how the run's documents stand, in order of document id."""
-    if cursor is not None and not ids.is_id("doc", cursor):
+    if cursor is not None and not _CURSOR.fullmatch(cursor):
         raise InvalidInputError("this cursor did not come from a listing; start without one", code="InvalidCursor")
     wanted = None if only.outcomes is None else list(only.outcomes)
     rows = await conn.fetch(_SQL["list_run_documents"], uid, cursor, limit + 1, wanted, only.reason)
@@ -157,6 +164,7 @@ def _read_item(row: Record) -> RunItem:
         attempts=row["attempts"],
         error=read_run_document(row).error,
         finished_at=row["finished_at"],
+        name_ct=row["name_ct"],
     )
 
 

@@ -12,10 +12,10 @@ from dreamhub.sql.queries import load_queries
 
 _SQL = load_queries("schema")
 
-SCHEMA_MIN = 28
+SCHEMA_MIN = 29
 """The oldest schema that this build's SQL works with."""
 
-SCHEMA_HEAD = 28
+SCHEMA_HEAD = 29
 """The newest migration that this build ships; a test compares it with `migrations/`."""
 
 

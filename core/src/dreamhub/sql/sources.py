@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dreamhub.domain.keys import DataKeys
+from dreamhub.domain.progress import DocumentError
 from dreamhub.errors import InvalidInputError
 from dreamhub.sql.bodies import checkpoint_identity, item_identity
-from dreamhub.sql.connections import Connection
+from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.documents import Source, VersionState
 from dreamhub.sql.queries import load_queries
 
@@ -48,7 +49,7 @@ class KnownItem:
     version_id: str
     """The latest version."""
     state: VersionState
-    error_class: str | None
+    error: DocumentError | None
     """Why the version failed, when it did."""
     size: int
     told: bool
@@ -57,7 +58,11 @@ class KnownItem:
     @property
     def settled(self) -> bool:
         """Whether ingesting the same bytes again would bring nothing."""
-        return self.state == "active" or (self.state == "failed" and self.error_class == "Permanent")
+        return self.state == "active" or self.failed_for_good
+
+    @property
+    def failed_for_good(self) -> bool:
+        return self.state == "failed" and self.error is not None and self.error.error_class == "Permanent"
 
 
 def source_key(keys: DataKeys, kind: Source, identity: str) -> SourceKey:
@@ -104,9 +109,18 @@ async def fetch_item(conn: Connection, keys: DataKeys, source: SourceKey, item: 
         document_id=row["document_id"],
         version_id=row["version_id"],
         state=row["state"],
-        error_class=row["error_class"],
+        error=_read_error(row) if row["error_class"] is not None else None,
         size=row["size_bytes"],
         told=bool(row["told"]),
+    )
+
+
+def _read_error(row: Record) -> DocumentError:
+    return DocumentError(
+        document=row["document_id"],
+        error_class=row["error_class"],
+        reason=row["error_reason"] or "",
+        message=row["error_message"] or "",
     )
 
 

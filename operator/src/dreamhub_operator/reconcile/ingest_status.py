@@ -175,7 +175,7 @@ def _waiting_progress(job: IngestJob) -> IngestProgress:
 def _progress(progress: Progress, *, ended: bool) -> IngestProgress:
     counts = progress.documents
     return IngestProgress(
-        documents=IngestCounts(total=counts.total, done=counts.done, skipped=counts.skipped, failed=counts.failed),
+        documents=IngestCounts.model_validate(counts, from_attributes=True),
         pages=progress.pages,
         chunks=progress.chunks,
         percent=progress.percent,
@@ -204,7 +204,7 @@ def _queued_seconds(job: IngestJob, started: datetime | None) -> float:
 
 def _error(error: DocumentError) -> IngestError:
     return IngestError(
-        document=error.document,
+        document=error.document_id,
         error_class=error.error_class,
         reason=error.reason,
         message=error.message[:MESSAGE_LENGTH],

@@ -194,7 +194,7 @@ class CalDav:
             reply = await self._ask("REPORT", self._address(_folder(paths[0])), "1", body, limit)
         except TooLargeError as error:
             if len(paths) == 1:
-                yield Skipped(paths[0], error.code, error.message)
+                yield Skipped(paths[0], error.code, error.message, name=paths[0])
                 return
             for half in (paths[: len(paths) // 2], paths[len(paths) // 2 :]):
                 async for event in self._fetch(half):
@@ -208,7 +208,8 @@ class CalDav:
                 etag = resource.texts.get("getetag", "")
                 yield Found(path, await asyncio.to_thread(name_of, data), MEDIA_TYPE, data, etag)
         for path in wanted.values():
-            yield Skipped(path, "EventWithheld", "the calendar server lists this event and does not give it")
+            cause = "the calendar server lists this event and does not give it"
+            yield Skipped(path, "EventWithheld", cause, name=path)
 
     async def _propfind(self, url: URL, depth: Depth, body: bytes) -> MultiStatus:
         reply = await self._ask("PROPFIND", url, depth, body)

@@ -107,7 +107,8 @@ class _Reading:
             self._seen.add(key)
             if envelope.size > self.context.size_limit:
                 limit = self.context.size_limit
-                yield Skipped(key, "TooLarge", f"the message is above the limit of {limit} bytes")
+                cause = f"the message is above the limit of {limit} bytes"
+                yield Skipped(key, "TooLarge", cause, message_name(envelope.headers))
                 continue
             data = partial(bodies.fetch, envelope)
             yield Found(key, message_name(envelope.headers), MEDIA_TYPE, data, REVISION, modified=envelope.received)

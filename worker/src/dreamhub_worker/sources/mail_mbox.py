@@ -82,7 +82,9 @@ class MboxFiles:
         path = self.context.folder / f"mbox-{new_id('ver')}"
         limit = MAX_SIZES * self.context.size_limit
         if entry.size > limit:
-            yield Skipped(entry.key, "TooLarge", f"the mailbox is above the limit of {limit} bytes; split it")
+            yield Skipped(
+                entry.key, "TooLarge", f"the mailbox is above the limit of {limit} bytes; split it", entry.key
+            )
             return
         try:
             await self.context.links.download(entry.key, path, limit)
@@ -95,7 +97,8 @@ class MboxFiles:
 
     async def _messages(self, key: str, path: Path, seen: set[bytes]) -> AsyncIterator[Event]:
         if not await asyncio.to_thread(is_mbox, path):
-            yield Skipped(key, "NotAMailbox", "the file is no mailbox: its first line does not begin with From")
+            cause = "the file is no mailbox: its first line does not begin with From"
+            yield Skipped(key, "NotAMailbox", cause, name=key)
             return
         limit = self.context.size_limit
         messages = split_mbox(path)
@@ -111,7 +114,8 @@ class MboxFiles:
                     f"the mailboxes hold more than {MAX_MESSAGES:,} messages; read them by several jobs"
                 )
             if message.size > limit:
-                yield Skipped(item, "TooLarge", f"the message is above the limit of {limit} bytes")
+                cause = f"the message is above the limit of {limit} bytes"
+                yield Skipped(item, "TooLarge", cause, message_name(headers))
             else:
                 data = await asyncio.to_thread(self._take_out, message)
                 yield Found(item, message_name(headers), MEDIA_TYPE, data, REVISION)

@@ -76,9 +76,11 @@ class Skipped:
 
     key: str
     reason: str
-    """A word from errors.md, such as RobotsDisallowed."""
+    """One word in CamelCase, the same whenever this is the cause, such as RobotsDisallowed."""
     message: str
     """The cause and the next step, without the item's content or address."""
+    name: str = field(default="", repr=False)
+    """What people shall see, as of a `Found`. Empty: the name of its document, or the source as a whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ CHECKPOINT_PAGES = 25
 """What a worker that is killed asks for again at most."""
 MAX_FAILURES = 5
 """Pages one after another that cannot be had. Then the site is down, and the next attempt goes on."""
+_BEYOND = "there are links to more pages than the source may read, which is at most"
 _STATES_ADDRESS = frozenset({"AddressRefused", "BadCertificate", "BadUrl", "UnknownHost"})
 
 
@@ -111,7 +112,7 @@ class Crawl:
                 failure = error
                 self._failed.append(target)
                 self.frontier.keep(target)
-                events = [Skipped(target.url, error.code, error.message)]
+                events = [_skipped(target, error.code, error.message)]
             for event in events:
                 self._note(target, event)
                 yield event
@@ -123,6 +124,9 @@ class Crawl:
                 yield Checkpoint(self.frontier.state())
         if failure is not None and not self._answered:
             raise _down(failure)
+        if self.frontier.cut:
+            limit = self.frontier.limits.pages
+            yield Skipped("", "PageLimit", f"{_BEYOND} {limit} pages; raise spec.source.web.maxPages to read more")
         yield Checkpoint(self.frontier.state())
         if self._obstacle and not self._stands:
             raise InvalidInputError(f"no page was read: {self._obstacle}", code="NothingToRead")
@@ -139,7 +143,7 @@ class Crawl:
             rules = await self._robots.rules(url)
             if not rules.allow(url):
                 self.frontier.keep(target)
-                return [Skipped(target.url, "RobotsDisallowed", "the site's robots.txt asks not to read this page")]
+                return [_skipped(target, "RobotsDisallowed", "the site's robots.txt asks not to read this page")]
             revision = None if self.frontier.reread else await self.context.known(target.url)
             async with self._pace.turn(site_of(url), rules.delay):
                 answer = await self._visitor.visit(url, revision or "")
@@ -147,7 +151,7 @@ class Crawl:
             if error.code in _STATES_ADDRESS and target.depth == 0 and target.hops == 0:
                 raise
             self.frontier.keep(target)
-            return [Skipped(target.url, error.code, error.message)]
+            return [_skipped(target, error.code, error.message)]
         self._answered = True
         return list(self._judge(target, answer))
 
@@ -163,15 +167,15 @@ class Crawl:
             case "Gone":
                 yield Gone(target.url)
                 if target.depth == 0 and target.hops == 0:
-                    yield Skipped(
-                        target.url,
+                    yield _skipped(
+                        target,
                         "PageNotFound",
                         f"a start page answers HTTP {answer.status}; correct spec.source.web.urls",
                     )
             case "Refused":
                 self.frontier.keep(target)
-                yield Skipped(
-                    target.url,
+                yield _skipped(
+                    target,
                     "PageRefused",
                     f"the site refuses this page (HTTP {answer.status}); give credentials in a Secret, or leave it out",
                 )
@@ -198,7 +202,7 @@ class Crawl:
     def _moved(self, target: Target, answer: Answer) -> Iterator[Event]:
         url = answer.target
         if url is None or str(url) == target.url:
-            yield Skipped(target.url, "BadRedirect", "the page redirects to itself")
+            yield _skipped(target, "BadRedirect", "the page redirects to itself")
             return
         if target.depth == 0:
             self.sites.add(site_of(url))
@@ -209,14 +213,18 @@ class Crawl:
             yield Gone(target.url)
         else:
             self.frontier.keep(target)
-            yield Skipped(
-                target.url,
+            yield _skipped(
+                target,
                 "LeftTheSite",
                 "the page redirects to another site; add its host to spec.source.web.hosts if it belongs to the source",
             )
 
     def _offer(self, links: list[URL], target: Target) -> None:
         self.frontier.offer(Target(str(url), target.depth + 1) for url in links if site_of(url) in self.sites)
+
+
+def _skipped(target: Target, reason: str, message: str) -> Skipped:
+    return Skipped(target.url, reason, message, name=target.url)
 
 
 def _down(error: DreamHubError | None) -> UnavailableError:

@@ -40,6 +40,8 @@ class Frontier:
     """Pages that stand, with their depth."""
     reread: bool = False
     """Whether the scope has changed since the last reading."""
+    cut: bool = False
+    """Whether there was no room for a page that was offered."""
     _seen: set[str] = field(default_factory=set)
     _characters: int = 0
     visited: int = 0
@@ -50,6 +52,7 @@ class Frontier:
         frontier = cls(limits, scope)
         todo, done = _entries(state, "todo"), _entries(state, "done")
         same = state is not None and state.get("scope") == scope
+        frontier.cut = same and bool((state or {}).get("cut"))  # pages that are unchanged offer nothing again
         frontier.reread = state is not None and (not same or bool(state.get("reread")))
         if todo and same:
             frontier._resume(done)
@@ -71,6 +74,7 @@ class Frontier:
             if url in self._seen or target.depth > self.limits.depth or target.hops > MAX_HOPS:
                 continue
             if len(self.todo) + len(self.done) >= self.limits.pages or size > MAX_STATE_CHARACTERS:
+                self.cut = True
                 return
             self._seen.add(url)
             self._characters = size
@@ -102,6 +106,7 @@ class Frontier:
         return {
             "scope": self.scope,
             "reread": self.reread and bool(self.todo),
+            "cut": self.cut,
             "todo": [[target.url, target.depth] for target in self.todo.values()],
             "done": [[url, depth] for url, depth in self.done.items()],
         }

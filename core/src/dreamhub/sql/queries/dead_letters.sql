@@ -1,8 +1,10 @@
 -- name: list_dead_letters
 SELECT
-    i.uid, r.job, i.document_id, i.version_id, i.error_class, i.error_reason, i.error_message, i.attempts, i.settled_at
+    i.uid, r.job, i.document_id, i.version_id, i.error_class, i.error_reason, i.error_message, i.attempts, i.settled_at,
+    d.name_ct
 FROM work_items i
 JOIN ingest_runs r ON r.uid = i.uid
+LEFT JOIN ingest_run_documents d ON d.uid = i.uid AND d.document_id = i.document_id
 WHERE i.state = 'Failed' AND i.replayed_by IS NULL AND ($1::text IS NULL OR r.job = $1)
     AND ($2::timestamptz IS NULL OR (i.settled_at, i.uid, i.version_id) > ($2, $3, $4))
 ORDER BY i.settled_at, i.uid, i.version_id

@@ -67,7 +67,7 @@ WHERE uid = $1
 FOR NO KEY UPDATE
 
 -- name: fetch_workers
-SELECT worker, done, skipped, failed, chunks, pages, weight, report,
+SELECT worker, done, skipped, failed, unread, deleted, chunks, pages, weight, report,
     updated_at > now() - make_interval(secs => $2) AS alive
 FROM run_workers
 WHERE uid = $1

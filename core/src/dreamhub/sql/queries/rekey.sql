@@ -4,6 +4,7 @@ SELECT
     + (SELECT count(*) FROM chunks WHERE substring(body_ct FROM 1 FOR $2) <> $1)
     + (SELECT count(*) FROM source_checkpoints WHERE substring(state_ct FROM 1 FOR $2) <> $1)
     + (SELECT count(*) FROM source_items WHERE substring(revision_ct FROM 1 FOR $2) <> $1)
+    + (SELECT count(*) FROM ingest_run_documents WHERE substring(name_ct FROM 1 FOR $2) <> $1)
 
 -- name: begin_rekey
 -- The first count stays: progress is told against it.
@@ -59,6 +60,14 @@ ORDER BY source_key, item_key
 LIMIT $5
 FOR NO KEY UPDATE SKIP LOCKED
 
+-- name: lock_names
+SELECT uid, document_id, name_ct
+FROM ingest_run_documents
+WHERE (uid, document_id) > ($1, $2) AND substring(name_ct FROM 1 FOR $4) <> $3
+ORDER BY uid, document_id
+LIMIT $5
+FOR NO KEY UPDATE SKIP LOCKED
+
 -- name: update_checkpoints
 UPDATE source_checkpoints s SET state_ct = fresh.sealed
 FROM unnest($1::bytea[], $2::bytea[]) AS fresh (source_key, sealed)
@@ -68,3 +77,8 @@ WHERE s.source_key = fresh.source_key
 UPDATE source_items i SET revision_ct = fresh.sealed
 FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS fresh (source_key, item_key, sealed)
 WHERE i.source_key = fresh.source_key AND i.item_key = fresh.item_key
+
+-- name: update_names
+UPDATE ingest_run_documents d SET name_ct = fresh.sealed
+FROM unnest($1::text[], $2::text[], $3::bytea[]) AS fresh (uid, document_id, sealed)
+WHERE d.uid = fresh.uid AND d.document_id = fresh.document_id

@@ -25,18 +25,18 @@ SELECT uid, progress, attempt, worker_build, collected_at IS NOT NULL AS collect
 
 -- name: list_run_documents
 SELECT
-    document_id, version_id, outcome, chunks, pages, tokens, 0 AS attempts, error_class, error_reason, error_message,
-    finished_at
+    document_id, version_id, coalesce(finding, outcome) AS outcome, name_ct, chunks, pages, tokens, 0 AS attempts,
+    error_class, error_reason, error_message, finished_at
 FROM ingest_run_documents
 WHERE uid = $1 AND ($2::text IS NULL OR document_id > $2)
-    AND ($4::text[] IS NULL OR outcome = ANY ($4)) AND ($5::text IS NULL OR error_reason = $5)
+    AND ($4::text[] IS NULL OR coalesce(finding, outcome) = ANY ($4)) AND ($5::text IS NULL OR error_reason = $5)
 ORDER BY document_id
 LIMIT $3
 
 -- name: list_open_documents
 SELECT
-    document_id, version_id, 'Queued' AS outcome, 0 AS chunks, 0 AS pages, 0 AS tokens, attempts, error_class,
-    error_reason, error_message, NULL::timestamptz AS finished_at
+    document_id, version_id, 'Queued' AS outcome, NULL::bytea AS name_ct, 0 AS chunks, 0 AS pages, 0 AS tokens,
+    attempts, error_class, error_reason, error_message, NULL::timestamptz AS finished_at
 FROM work_items
 WHERE uid = $1 AND state = 'Queued' AND ($2::text IS NULL OR document_id > $2)
     AND ($4::text IS NULL OR error_reason = $4)

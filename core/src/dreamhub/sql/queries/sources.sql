@@ -14,11 +14,12 @@ UPDATE source_checkpoints SET state_ct = $2, updated_at = now() WHERE source_key
 UPDATE source_checkpoints SET round = round + 1, updated_at = now() WHERE source_key = $1 AND round = $2
 
 -- name: fetch_item
-SELECT i.revision_ct, i.document_id, v.id AS version_id, v.state, v.error_class, v.size_bytes,
+SELECT i.revision_ct, i.document_id, v.id AS version_id, v.state, v.error_class, v.error_reason, v.error_message,
+    v.size_bytes,
     i.seen_at >= (SELECT started_at FROM ingest_runs WHERE uid = $3) AS told
 FROM source_items i
 CROSS JOIN LATERAL (
-    SELECT id, state, error_class, size_bytes FROM document_versions
+    SELECT id, state, error_class, error_reason, error_message, size_bytes FROM document_versions
     WHERE document_id = i.document_id ORDER BY number DESC LIMIT 1
 ) v
 WHERE i.source_key = $1 AND i.item_key = $2
