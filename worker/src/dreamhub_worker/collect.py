@@ -292,7 +292,7 @@ class _Collector:
             known = await sql.fetch_item(conn, keys, self.key, item, self.job.uid)
             if known is not None and self._is_open(known):
                 await self.intake.add(conn, _work(known))
-                self._count(known)
+                self.collected.queued += 1
             elif known is not None and known.failed_for_good:
                 await self.intake.record(conn, [unreadable(known)])
             elif before is None or not before.told:
@@ -315,7 +315,7 @@ class _Collector:
             return
         async with self.tools.connection() as conn, conn.transaction():
             await self.intake.add(conn, _work(known))
-        self._count(known)
+        self.collected.queued += 1
 
     def _leave(self, known: sql.KnownItem) -> None:
         """There is nothing to do: it is searchable as it is, or cannot be read as it is."""
@@ -336,9 +336,6 @@ class _Collector:
 
     def _is_open(self, known: sql.KnownItem) -> bool:
         return self.job.force or not known.settled
-
-    def _count(self, known: sql.KnownItem) -> None:
-        self.collected.queued += 1
 
     async def _refuse(self, item: bytes, name: str, error: UserError) -> None:
         self._seen.append(item)
