@@ -244,7 +244,7 @@ async def test_the_sweep_takes_turns_by_itself(rig: Rig, monkeypatch: pytest.Mon
             await rig.documents.delete(rig.tenant, document)
     await rig.fall_due()
     sweeping = asyncio.create_task(rig.originals.run())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while any([await rig.has_original(version) for version in versions]):
             await asyncio.sleep(0.01)
     sweeping.cancel()

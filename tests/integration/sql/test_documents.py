@@ -96,7 +96,7 @@ async def test_uploads_that_meet_at_a_known_name_take_turns(
             await holder.execute("SELECT FROM documents WHERE id = $1 FOR UPDATE", document)
             meeting = [asyncio.create_task(upload(text)) for text in texts]
             waiting = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while await holder.fetchval(waiting) < len(texts):
                     await asyncio.sleep(0.01)
         await asyncio.gather(*meeting)

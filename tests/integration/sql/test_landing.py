@@ -122,7 +122,7 @@ async def test_readers_see_all_or_nothing(tenant: TenantLogin, tenant_pool: Pool
                 seen.add(await count_found(conn, tenant))
 
     async def until_seen(count: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while count not in seen:
                 await asyncio.sleep(0.01)
 

@@ -42,7 +42,7 @@ async def limit(conn: Connection, tenant: str, day: int | None = None, month: in
 
 async def wait_for_racers(conn: Connection) -> None:
     """Until as many as the pool lets through stand before a lock."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         waiting = 0
         while waiting < POOL:
             waiting = await conn.fetchval(

@@ -59,7 +59,7 @@ async def test_provisioning_is_one_at_a_time(
         await transaction.start()
         await owner.execute("SELECT dreamhub.serialize_provisioning()")
         waiting = asyncio.create_task(provision_tenant(operator_connection, tenant.tenant))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not await owner.fetchval(
                 "SELECT count(*) FROM pg_locks WHERE relation = 'dreamhub.provisioning'::regclass AND NOT granted"
             ):

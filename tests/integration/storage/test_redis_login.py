@@ -70,7 +70,7 @@ async def load(client: Redis) -> AsyncIterator[list[object]]:
 
 async def go_on(answers: list[object]) -> None:
     target = len(answers) + 200
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while len(answers) < target:
             await asyncio.sleep(0.01)
 
@@ -105,7 +105,7 @@ async def test_connections_log_in_anew_when_they_are_told(
 async def test_a_listener_comes_back_with_the_new_password(
     file: Path, client: Redis, redis_admin: Redis, redis_server: RedisServer
 ) -> None:
-    async with WakeUps(client) as wake_ups, wake_ups.watch("channel") as event, asyncio.timeout(30):
+    async with WakeUps(client) as wake_ups, wake_ups.watch("channel") as event, asyncio.timeout(120):
         await event.wait()
         await allow(redis_admin, "resetpass", ">new")
         write(file, redis_server.url(USER, "new"))
