@@ -5,6 +5,7 @@ copy of a spec in an annotation, no progress in a status that its schema would p
 reconcile is not a reaction to one event but a look at what is.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,8 @@ class Handlers:
     connection: Connection
     news: set[str] = field(default_factory=set)
     """UIDs of objects that were remembered as changed and not acted upon yet."""
+    listed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by the first handler that kopf calls, which it does when all that it has listed is indexed."""
 
     def register(self, registry: kopf.OperatorRegistry) -> None:
         kopf.on.login(id="login", registry=registry)(self.login)
@@ -43,20 +46,16 @@ class Handlers:
             (POD, self.see_child, self.drop_pod),
         ):
             kopf.on.event(*selector_key(kind), id=kind.plural, registry=registry)(self._proving(kind, see, drop))
-            kopf.index(*selector_key(kind), id=f"{kind.plural}-known", registry=registry)(self._remembering(kind))
+            index = kopf.index(*selector_key(kind), id=f"{kind.plural}-known", registry=registry, when=self.is_listing)
+            index(self._remembering(kind))
 
     def _remembering(self, kind: Kind) -> Callable[..., Any]:
         """As an index, because kopf runs indexes before handlers, and no handler before all listed objects are indexed.
 
         So the first reconcile after a start already knows every Job and pod and does not ask for them. It indexes
-        nothing: the memory is ours.
+        nothing: the memory is ours. Later the handlers remember by themselves: two calls cost kopf twice as much.
         """
-        put: Put = {
-            TENANT: self.watched.put_tenant,
-            INGEST_JOB: self.watched.put_ingest_job,
-            JOB: self.watched.put_job,
-            POD: self.watched.put_pod,
-        }[kind]
+        put = self._put(kind)
 
         async def remember(body: kopf.Body, **_: Any) -> None:
             manifest = dict(body)
@@ -66,15 +65,29 @@ class Handlers:
         return remember
 
     def _proving(self, kind: Kind, see: See, drop: See) -> Callable[..., Any]:
+        put = self._put(kind)
+
         async def handle(event: kopf.RawEvent, **_: Any) -> None:
+            self.listed.set()
             self.freshness.prove(kind.plural)
             body = dict(event["object"])
             gone, uid = event["type"] == "DELETED", event["object"]["metadata"]["uid"]
-            if _is_ours(kind, body) and (gone or uid in self.news):
+            if _is_ours(kind, body) and (gone or put(body) or uid in self.news):
                 self.news.discard(uid)
                 (drop if gone else see)(body)
 
         return handle
+
+    def _put(self, kind: Kind) -> Put:
+        return {
+            TENANT: self.watched.put_tenant,
+            INGEST_JOB: self.watched.put_ingest_job,
+            JOB: self.watched.put_job,
+            POD: self.watched.put_pod,
+        }[kind]
+
+    def is_listing(self, **_: Any) -> bool:
+        return not self.listed.is_set()
 
     async def login(self, **_: Any) -> kopf.AiohttpSession:
         """A session of kopf's own: it closes it at its end, and again whenever it is refused."""

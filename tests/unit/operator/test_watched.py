@@ -125,13 +125,13 @@ def handlers() -> Handlers:
 
 
 async def arrive(handlers: Handlers, kind: Any, change: str | None, body: dict[str, Any]) -> None:
-    """As kopf does it: the index first, unless the object is gone, then the handler."""
+    """As kopf does it: while it lists, the index first, unless the object is gone, then the handler."""
     see, drop = {
         TENANT: (handlers.see_tenant, handlers.drop_tenant),
         INGEST_JOB: (handlers.see_ingest_job, handlers.drop_ingest_job),
         JOB: (handlers.see_child, handlers.drop_job),
     }[kind]
-    if change != DELETED:
+    if change != DELETED and handlers.is_listing():
         await handlers._remembering(kind)(body=body)
     await handlers._proving(kind, see, drop)(event={"type": change, "object": body})
 
@@ -149,6 +149,22 @@ async def test_listed_and_added_objects_are_queued_once_and_echoes_never(handler
     await arrive(handlers, INGEST_JOB, DELETED, ingest_job("9"))
     assert queue.forgotten == ["j1"]
     assert handlers.watched.ingest_jobs == {}
+
+
+async def test_what_is_listed_is_known_before_anything_is_done_and_later_nothing_is_looked_at_twice(
+    handlers: Handlers,
+) -> None:
+    queue = cast("Keys", handlers.ingest_jobs)
+    for kind, body in ((INGEST_JOB, ingest_job()), (JOB, job())):
+        await handlers._remembering(kind)(body=body)
+    assert (queue.added, handlers.is_listing()) == ([], True)
+    assert (set(handlers.watched.ingest_jobs), set(handlers.watched.jobs)) == ({"j1"}, {"j1"})
+    await arrive(handlers, INGEST_JOB, None, ingest_job())
+    assert (queue.added, handlers.is_listing()) == (["j1"], False)
+    await arrive(handlers, JOB, None, job())
+    assert queue.added == ["j1", "j1"], "it was indexed as news, and acted upon when its turn came"
+    await arrive(handlers, JOB, "MODIFIED", job())
+    assert queue.added == ["j1", "j1"]
 
 
 async def test_a_tenants_change_wakes_its_waiting_jobs(handlers: Handlers) -> None:
