@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -87,9 +88,17 @@ class OperatorProcess:
     process: "subprocess.Popen[bytes] | None" = None
 
     async def fetch(self, path: str) -> str:
-        """What the probe server answers."""
-        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self.port}{path}") as response:
-            return await response.text()
+        """What the probe server answers, once it listens."""
+        async with aiohttp.ClientSession() as session:
+
+            async def answer() -> str | None:
+                assert self.is_running()
+                with suppress(aiohttp.ClientConnectionError):
+                    async with session.get(f"http://127.0.0.1:{self.port}{path}") as response:
+                        return await response.text()
+                return None
+
+            return await eventually(answer, f"the operator answers {path}")
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -113,7 +122,7 @@ class OperatorProcess:
     def _end(self, number: signal.Signals) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=90)
 
 
 @dataclass(frozen=True)

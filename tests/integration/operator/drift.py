@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.integration.operator.control_plane import Api
-from tests.integration.operator.deployment import TENANTS, OperatorProcess, eventually, ready_tenant
+from tests.integration.operator.deployment import TENANTS, OperatorProcess, condition, eventually, ready_tenant
 
 TENANT = "adrift"
 
@@ -57,4 +57,10 @@ async def _count_corrections(operator: OperatorProcess, kind: str) -> float:
 
 
 async def watch_drift(api: Api, operator: OperatorProcess, kind: str) -> Witness:
+    """Once the Tenant is whole: what is missing of one that is being mended still is made, and not told as drift."""
+
+    async def whole() -> bool:
+        return condition(await api.ok("GET", f"{TENANTS}/{TENANT}"), "Ready").get("status") == "True"
+
+    await eventually(whole, f"tenant {TENANT} Ready")
     return Witness(api, operator, await _count_corrections(operator, kind), len(await _read_events(api)))

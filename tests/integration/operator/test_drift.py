@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
@@ -157,7 +156,7 @@ async def _logs_in(url: str) -> bool:
 async def test_a_change_is_seen_when_it_happens_and_not_when_its_time_comes(
     api: Api, operator: OperatorProcess, operator_environment: dict[str, str]
 ) -> None:
-    """With a look at each tenant once a minute, only the watch can be back within half of one."""
+    """Looks by the clock go by what the watches have told, but one in ten minutes: only the watch is back so soon."""
     await ready_tenant(api, "patient")
     assert operator.stop() == 0
     slow = OperatorProcess({**operator.environment, "DREAMHUB_DRIFT_SECONDS": "45"}, operator.log, operator.port)
@@ -171,17 +170,14 @@ async def test_a_change_is_seen_when_it_happens_and_not_when_its_time_comes(
             async def back() -> bool:
                 return (await api.call("GET", path))[0] == 200
 
-            await eventually(back, "the policy is back", 25)
+            await eventually(back, "the policy is back")
     finally:
         slow.stop()
 
 
 async def _leads(operator: OperatorProcess) -> bool:
     """And has looked at every Tenant once."""
-    try:
-        lines = (await operator.fetch("/metrics")).splitlines()
-    except OSError:
-        return False
+    lines = (await operator.fetch("/metrics")).splitlines()
     return any(line.startswith("dreamhub_tenants_reconciled ") and float(line.split()[1]) > 0 for line in lines)
 
 
@@ -211,13 +207,7 @@ FOREIGN = {
 async def count_foreign(operator: OperatorProcess, kind: str) -> float:
     """Of all tenants: other tests' are among them."""
 
-    async def metrics() -> str | None:
-        try:
-            return await operator.fetch("/metrics")
-        except aiohttp.ClientConnectionError:
-            return None  # it is starting
-
-    page = await eventually(metrics, "metrics of the operator", 60)
+    page = await operator.fetch("/metrics")
     found = re.search(rf'^dreamhub_foreign_objects{{kind="{kind}"}} (\S+)$', page, re.MULTILINE)
     return float(found[1]) if found else 0.0
 

@@ -53,16 +53,11 @@ async def test_a_redis_user_is_set_back(
     user = f"t_{TENANT}"
 
     async def read() -> str | None:
-        lines = [line if isinstance(line, str) else line.decode() for line in await redis_client.acl_list()]
-        return next((line for line in lines if line.split(" ")[1] == user), None)
+        return find_user(await redis_client.acl_list(), user)
 
     before = await eventually(read, "the user is there", 60)
     witness = await watch_drift(api, operator, "RedisUser")
-    if rule:
-        await set_rule(redis_client, user, rule)
-    else:
-        await redis_client.acl_deluser(user)
-    assert await read() != before
+    assert await change(redis_client, user, rule) != before
 
     async def restored() -> bool:
         return await read() == before
@@ -71,9 +66,22 @@ async def test_a_redis_user_is_set_back(
     await witness.expect(f"RedisUser/{user}", field)
 
 
-async def set_rule(redis: Any, user: str, rule: str) -> None:
-    """`redis` is Any because redis-py's raw command is untyped."""
-    await redis.execute_command("ACL", "SETUSER", user, rule)
+async def change(redis: Any, user: str, rule: str) -> str | None:
+    """The user with this rule more, or gone for want of one; read in the same step, before anybody sets it back.
+
+    `redis` is Any because redis-py's raw command is untyped.
+    """
+    async with redis.pipeline(transaction=True) as both:
+        both.execute_command("ACL", *(("SETUSER", user, rule) if rule else ("DELUSER", user)))
+        both.execute_command("ACL", "LIST")
+        _, lines = await both.execute()
+    return find_user(lines, user)
+
+
+def find_user(lines: list[str | bytes], user: str) -> str | None:
+    """Its line of `ACL LIST`."""
+    texts = [line if isinstance(line, str) else line.decode() for line in lines]
+    return next((line for line in texts if line.split(" ")[1] == user), None)
 
 
 Look = Callable[[asyncpg.Connection], Awaitable[bool]]

@@ -134,9 +134,10 @@ class HurriedLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         own: Any = self
+        base: Any = super()  # typeshed leaves out how a loop runs
         if not own._ready:
             self.now = max(self.now, min(timer.when() for timer in own._scheduled if not timer.cancelled()))
-        super()._run_once()  # type: ignore[misc] # typeshed leaves it out
+        base._run_once()
 
 
 def play(scene: Callable[[Arena, Election], Awaitable[None]]) -> None:
