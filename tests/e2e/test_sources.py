@@ -42,6 +42,7 @@ async def test_an_import_folder_is_followed(kube: Kube, tenant: Tenant) -> None:
     second = await tenant.cli("ingest", "s3", "guide/", "--wait", "--tag", "guide")
     assert second.code == 0, second
     assert "2 of 2 documents searchable (1 unchanged, 0 failed)" in second.out
+    assert "0 not read, 1 deleted" in second.out
     assert {document.name for document in await tenant.documents() if "guide" in document.tags} == {"1.md", "2.md"}
 
 

@@ -166,6 +166,7 @@ def job_update(job: IngestJobResource, live: Progress | None) -> JobUpdate:
 def live_progress(live: Progress) -> JobProgress:
     return JobProgress(
         stage=live.stage,
+        waiting=live.waiting,
         documents=DocumentCounts.model_validate(live.documents, from_attributes=True),
         pages=live.pages,
         chunks=live.chunks,

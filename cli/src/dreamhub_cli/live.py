@@ -21,6 +21,9 @@ from dreamhub_cli.output import Output, printable
 from dreamhub_client.messages import JobUpdate
 from dreamhub_client.models import WAITING_PHASES
 
+_PASSING = frozenset({"Received", "WaitingForPod"})
+"""Reasons to wait that are over in seconds: nobody has to know more than the word."""
+
 
 class JobView(Protocol):
     def show(self, update: JobUpdate) -> None: ...
@@ -77,16 +80,17 @@ class _Silent(JobView):
 
 
 def stage_of(update: JobUpdate) -> str:
-    """The worker's stage while it runs, else the phase and why."""
-    if update.phase == "Running" and update.progress.stage is not None:
-        return update.progress.stage
+    """The worker's stage while it runs, and what it waits for, else the phase and why."""
+    told = update.progress
+    if update.phase == "Running" and told.stage is not None:
+        return f"{told.stage}: {printable(told.waiting)}" if told.waiting else told.stage
     waiting = update.phase in WAITING_PHASES and update.reason is not None
     return f"{update.phase}: {update.reason}" if waiting else update.phase
 
 
 def job_line(update: JobUpdate) -> str:
     told = update.progress
-    if update.message and (update.phase == "AwaitingApproval" or update.reason == "QuotaExhausted"):
+    if update.message and update.phase in WAITING_PHASES and update.reason not in _PASSING:
         return f"{update.name}: {stage_of(update)}: {printable(update.message)}"
     line = (
         f"{update.name}: {stage_of(update)}, {told.percent} %, {told.documents.done}/{told.documents.total} documents"

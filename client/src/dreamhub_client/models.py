@@ -223,6 +223,8 @@ class JobError(Wire):
 
 class JobProgress(Wire):
     stage: Stage | None = None
+    waiting: str = ""
+    """What a running job waits for, in a sentence; empty while nothing is away. Told to watchers."""
     documents: DocumentCounts = DocumentCounts()
     pages: int = 0
     chunks: int = 0

@@ -25,6 +25,7 @@ def output(*, terminal: bool, as_json: bool = False) -> tuple[Output, StringIO]:
     ("shown", "stage"),
     [
         (update(), "Embedding"),
+        (update(stage="Scanning", waiting="the scanner is away"), "Scanning: the scanner is away"),
         (update("Pending"), "Pending: WaitingForPod"),
         (update("Succeeded"), "Succeeded"),
     ],

@@ -10,7 +10,7 @@ import typer
 from dreamhub_cli.commands.options import Json, Timeout
 from dreamhub_cli.exit_codes import ExitCode
 from dreamhub_cli.live import job_view
-from dreamhub_cli.output import THE_SOURCE, Output
+from dreamhub_cli.output import Output
 from dreamhub_cli.run import run
 from dreamhub_client import Client
 from dreamhub_client.errors import ProtocolError, WaitTimeoutError
@@ -47,12 +47,16 @@ async def follow(client: Client, output: Output, job: str, seconds: float, *, st
                     async for last in updates:
                         view.show(last)
     except TimeoutError:
-        raise WaitTimeoutError(
-            f"job {job} was not finished after {seconds:g} s; it goes on: `dreamhub watch {job}` follows it again"
-        ) from None
+        raise WaitTimeoutError(f"job {job} was not finished after {seconds:g} s; {_then(job, last)}") from None
     if last is None:
         raise ProtocolError(f"the server told nothing of job {job}")
     return last
+
+
+def _then(job: str, last: JobUpdate | None) -> str:
+    if last is not None and last.phase == "AwaitingApproval":
+        return f"it waits for an approver: `dreamhub approve {job}`"
+    return f"it goes on: `dreamhub watch {job}` follows it again"
 
 
 def report(output: Output, update: JobUpdate, called: Mapping[str, str] | None = None) -> None:
@@ -67,10 +71,10 @@ def report(output: Output, update: JobUpdate, called: Mapping[str, str] | None =
     if update.phase == "Failed" and update.message and not update.errors:
         output.say(f"  {update.message} ({update.reason})")
     for error in update.errors:
-        name = THE_SOURCE if error.document is None else (called or {}).get(error.document, error.document)
-        output.say(f"  {name}: {error.message} ({error.reason})")
-    if count.failed > len(update.errors):
-        output.say(f"  all of them: `dreamhub jobs documents {update.name} --outcome Failed`")
+        name = "" if error.document is None else f"{(called or {}).get(error.document, error.document)}: "
+        output.say(f"  {name}{error.message} ({error.reason})")
+    if count.failed > len(update.errors) or any(error.document is None for error in update.errors):
+        output.say(f"  all of them, by name: `dreamhub jobs documents {update.name} --outcome Failed`")
     if count.unread or count.deleted:
         output.say(
             f"  in the source: {count.unread} not read, {count.deleted} deleted; which, and why: "
