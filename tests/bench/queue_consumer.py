@@ -48,7 +48,7 @@ class Consumer:
 
     async def one_by_one(self) -> int:
         """Each begun and settled in transactions of its own, as what is committed together with a document is."""
-        queue = SharedQueue(self.stream, Ledger(self.connect, self.run.uid), self.run, self.workers)
+        queue = SharedQueue(self.stream, Ledger(self.connect, self.run), self.run, self.workers)
 
         async def settle(deliveries: Sequence[Delivery]) -> None:
             for delivery in deliveries:

@@ -1,5 +1,6 @@
 """The worker with one of its walls taken down: `python -m tests.chaos.mutants <name>`. The checker must notice each."""
 
+import re
 import sys
 from collections.abc import Callable
 
@@ -14,7 +15,8 @@ def settle_again() -> None:
     """No conflict where an item has its outcome: whoever comes later counts it once more."""
     for name in ("settle_item", "begin_item"):
         work_items._SQL[name] = work_items._SQL[name].replace(" AND state = 'Queued'", "")
-    work_items._SQL["list_open_items"] = work_items._SQL["list_open_items"].replace("AND state = 'Queued'", "")
+    for name in ("list_open_items", "list_free_items"):
+        work_items._SQL[name] = re.sub(r"AND (i\.)?state = 'Queued'", "", work_items._SQL[name])
     work_items._SQL["has_open_items"] = "SELECT false WHERE $1 <> ''"
 
 

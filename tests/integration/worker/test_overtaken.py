@@ -42,7 +42,7 @@ async def begin(bench: Bench, tools: Toolbox, mount: Mount, worker: int = 0) -> 
     """As a pod of this index does."""
     async with bench.rig.pool.acquire() as conn:
         run = (await start_run(conn, NewRun(mount.job.uid, mount.job.job, "test", "pod", worker=worker))).run
-    return RunIntake(run, Ledger(tools.connection, mount.job.uid), asyncio.Event())
+    return RunIntake(run, Ledger(tools.connection, run), asyncio.Event())
 
 
 async def waited(bench: Bench, readings: int) -> None:

@@ -177,7 +177,7 @@ def _open_queue(
     """A single worker needs no stream, and so no Redis client, which takes a third of a second to import."""
     job = settings.job
     known = len(job.documents) + len(job.texts)
-    ledger = Ledger(tools.connection, job.uid, after=known * settings.worker // job.parallelism)
+    ledger = Ledger(tools.connection, run, after=known * settings.worker // job.parallelism)
     if job.parallelism == 1:
         return ledger
     connect: Callable[[SecretSource], Redis] = resolve_name("dreamhub.storage.redis_login:open_redis")

@@ -17,7 +17,7 @@ from dreamhub.errors import UnavailableError
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.ingest import count_refill
 from dreamhub.sql.landing import LEASE_SECONDS, RunAttempt
-from dreamhub.sql.work_items import list_open_items
+from dreamhub.sql.work_items import list_free_items, list_open_items
 
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 
@@ -54,17 +54,17 @@ class WorkQueue(Protocol):
 
 @dataclass
 class Ledger:
-    """The database's list of open items, read from a place on and around."""
+    """The database's list of open items, read from a place on and around; what others are at is left out."""
 
     connect: Connect
-    uid: str
+    run: RunAttempt
     after: int = 0
 
     async def take(self, held: Container[str], count: int = TAKEN_AT_ONCE) -> Sequence[Delivery]:
         async with self.connect() as conn:
-            items = await list_open_items(conn, self.uid, after=self.after, limit=count)
+            items = await list_free_items(conn, self.run, LEASE_SECONDS, after=self.after, limit=count)
             if not items and self.after >= 0:
-                items = await list_open_items(conn, self.uid, limit=count)
+                items = await list_free_items(conn, self.run, LEASE_SECONDS, limit=count)
         self.after = items[-1].position if items else -1
         return [Delivery(item.version_id, _NOWHERE) for item in items if item.version_id not in held]
 

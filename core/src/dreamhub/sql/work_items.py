@@ -186,6 +186,14 @@ async def list_open_items(conn: Connection, uid: str, *, after: int = -1, limit:
     return tuple(map(_read, await conn.fetch(_SQL["list_open_items"], uid, after, limit)))
 
 
+async def list_free_items(
+    conn: Connection, run: RunAttempt, lease_seconds: float, *, after: int = -1, limit: int = 1000
+) -> tuple[OpenItem, ...]:
+    """Open items after a position that no other worker of the run is at: one that was silent for the lease is not."""
+    found = await conn.fetch(_SQL["list_free_items"], run.uid, after, limit, run.worker, lease_seconds)
+    return tuple(map(_read, found))
+
+
 async def fetch_open_items(conn: Connection, uid: str, versions: Sequence[str]) -> tuple[OpenItem, ...]:
     """Those of `versions` that are open still, in the run's order."""
     found = map(_read, await conn.fetch(_SQL["fetch_open_items"], uid, list(versions)))

@@ -129,6 +129,20 @@ WHERE uid = $1 AND state = 'Queued' AND position > $2
 ORDER BY position
 LIMIT $3
 
+-- name: list_free_items
+-- Without those that another worker of the run has claimed and that was heard of within $5 seconds: who claims them is
+-- refused.
+SELECT i.version_id, i.document_id, i.position FROM work_items i
+WHERE i.uid = $1 AND i.state = 'Queued' AND i.position > $2
+    AND NOT EXISTS (
+        SELECT FROM document_versions v
+        JOIN run_workers w ON w.uid = v.holder_run AND w.worker = v.holder_worker AND w.attempt = v.holder_attempt
+        WHERE v.id = i.version_id AND v.landing IS NOT NULL AND v.holder_run = $1 AND v.holder_worker <> $4
+            AND w.updated_at > now() - make_interval(secs => $5)
+    )
+ORDER BY i.position
+LIMIT $3
+
 -- name: fetch_open_items
 SELECT version_id, document_id, position FROM work_items
 WHERE uid = $1 AND state = 'Queued' AND version_id = ANY ($2::text[])
