@@ -77,7 +77,7 @@ test-valkey: .venv/synced ## What speaks to Redis, on Valkey; its valkey-server 
 	@DREAMHUB_TEST_REDIS=valkey-server $(PYTEST) tests/integration/storage tests/integration/probes/test_redis.py tests/integration/worker/test_shared_run.py
 
 .PHONY: chaos
-chaos: .venv/synced ## Kill workers, operator, Redis and PostgreSQL, one a second, during a large run: about eight minutes; CHAOS_ARGS="--mutant no-fencing"
+chaos: .venv/synced ## Kill workers, operator, Redis and PostgreSQL, one a second, during a large run: about ten minutes; CHAOS_ARGS="--mutant no-fencing"
 	@python -m hack.host integration
 	@python -m tests.chaos $(CHAOS_ARGS)
 
