@@ -31,11 +31,12 @@ ERROR = DocumentError(document="doc_x", error_class="Permanent", reason="Encrypt
 
 @asynccontextmanager
 async def two_runs(tenant: TenantLogin) -> AsyncIterator[tuple[Connection, str, Claim, Claim]]:
-    """A version, and the claims of two runs on it."""
+    """A version, and the claims of two runs on it, whose workers live until a test says otherwise."""
     async with connected(tenant.url) as conn:
         version = (await register_upload(conn, tenant.keys, BOOK.upload())).version_id
         starts = [await start_run(conn, NewRun(uid, uid, "1.0", "pod", 1)) for uid in ("run-1", "run-2")]
         claims = [replace(CLAIM, run=start.run) for start in starts]
+        await conn.execute("UPDATE run_workers SET updated_at = now() + interval '1 hour'")  # however slow this is
         yield conn, version, claims[0], claims[1]
 
 
