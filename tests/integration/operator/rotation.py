@@ -6,6 +6,7 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, create_subprocess_exec
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,12 @@ class Site:
         entry = read_entry(await self.api.ok("GET", VAULT), f"{self.name}.json") or ""
         masters = MasterKeys.parse(read_entry(await self.api.ok("GET", MASTERS), "master-keys.json") or "")
         return KeyRing.parse(masters.unwrap(self.name, entry))
+
+    async def former_until(self) -> datetime:
+        """Until when the login before is accepted; by now it may be none any more."""
+        credentials = (await self.tenant())["status"]["credentials"]
+        told = credentials.get("previousValidUntil")
+        return datetime.fromisoformat(told) if told is not None else datetime.now(UTC)
 
     async def await_slot(self, slot: str, *, former: bool) -> None:
         async def look() -> bool:

@@ -41,17 +41,17 @@ async def finalize_namespace(api: Api, name: str) -> None:
             for collection in CONTENT:
                 await api.ok("DELETE", collection.format(name))
             body["spec"]["finalizers"] = []
-            await api.ok("PUT", f"/api/v1/namespaces/{name}/finalize", body)
+            await api.call("PUT", f"/api/v1/namespaces/{name}/finalize", body)  # a conflict is tried again
         return status == 404
 
-    await eventually(look, f"namespace {name} gone", 15)
+    await eventually(look, f"namespace {name} gone")
 
 
 async def wait_gone(api: Api, name: str) -> None:
     async def look() -> bool:
         return (await api.call("GET", f"{TENANTS}/{name}"))[0] == 404
 
-    await eventually(look, f"tenant {name} gone", 20)
+    await eventually(look, f"tenant {name} gone")
 
 
 async def wait_blocked(api: Api, name: str) -> str:

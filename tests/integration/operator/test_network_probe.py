@@ -61,6 +61,14 @@ async def tenants(api: Api) -> Tenants:
     return made[0], made[1]
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes its time; a wall of this network refuses at once."""
+    monkeypatch.setattr(network, "STAGE_SECONDS", 300.0)
+    monkeypatch.setattr(network, "CONNECT_SECONDS", 60.0)
+    monkeypatch.setattr(probe, "TRY_SECONDS", 60.0)
+
+
 @asynccontextmanager
 async def kubelet(api: Api, tenants: Tenants) -> AsyncIterator[None]:
     """Makes the pods of probe Jobs: listeners become ready, connectors run."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-import pytest
 
 from dreamhub.crd.ingest_job import IngestReason
 from dreamhub.sql.quota import Limits, admit_jobs, fetch_admissions, fetch_usage, set_limits
@@ -80,6 +79,12 @@ async def finish_jobs(observer: Observer, kubelets: dict[str, Kubelet], done: se
         await asyncio.sleep(0.01)
 
 
+async def find_waiting(api: Api, tenant: str) -> dict[str, Any] | None:
+    """Any: which of many that are made at once comes first is the API server's business."""
+    jobs: list[dict[str, Any]] = (await api.ok("GET", path_of(tenant=tenant)))["items"]
+    return next((job for job in jobs if job.get("status", {}).get("reason") == IngestReason.TENANT_LIMIT), None)
+
+
 async def test_a_rush_of_jobs_runs_three_at_a_time_even_when_the_operator_dies(
     api: Api, operator: OperatorProcess
 ) -> None:
@@ -89,7 +94,7 @@ async def test_a_rush_of_jobs_runs_three_at_a_time_even_when_the_operator_dies(
     watching = asyncio.create_task(observer.watch())
     made = await asyncio.gather(*(create(api, f"r{number:02}", tenant, **INLINE) for number in range(RUSH)))
     kubelets = {kubelet.job: kubelet for kubelet in made}
-    waiting = await wait_for(api, f"r{RUSH - 1:02}", IngestReason.TENANT_LIMIT, tenant)
+    waiting = await eventually(lambda: find_waiting(api, tenant), "one of them waits for a slot")
     assert f"{LIMIT} IngestJobs of tenant {tenant} may run at once" in waiting["status"]["message"]
     assert condition(waiting, "Reconciling")["status"] == "True"
     working = asyncio.create_task(finish_jobs(observer, kubelets, done))
@@ -234,36 +239,3 @@ async def test_usage_is_shown_and_a_reached_limit_is_told(api: Api, operator: Op
         return any(e["reason"] == "QuotaReached" and e["involvedObject"]["name"] == tenant for e in found["items"])
 
     await eventually(event, "the Event")
-
-
-@pytest.mark.parametrize("held", ["False", "Unknown"])
-async def test_a_breach_of_isolation_stops_new_jobs_and_not_knowing_does_not(
-    api: Api, operator: OperatorProcess, held: str
-) -> None:
-    tenant = f"breach-{held.lower()}"
-    await ready_tenant(api, tenant)
-    stated = {
-        "type": "IsolationVerified",
-        "status": held,
-        "reason": "ProbeFailed",
-        "message": "SELECT on documents got through",
-        "observedGeneration": 1,
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }
-
-    async def say() -> bool:
-        body = await fetch_tenant(api, tenant)
-        others = [c for c in body["status"]["conditions"] if c["type"] != stated["type"]]
-        version = {"resourceVersion": body["metadata"]["resourceVersion"]}
-        patch = {"metadata": version, "status": {"conditions": [*others, stated]}}
-        path = f"{TENANTS}/{tenant}/status"
-        return (await api.call("PATCH", path, patch, "application/merge-patch+json"))[0] == 200
-
-    await eventually(say, "the condition is written")
-    kubelet = await create(api, "job", tenant, **INLINE)
-    if held == "False":
-        body = await wait_for(api, "job", IngestReason.ISOLATION_FAILED, tenant)
-        assert "SELECT on documents got through" in body["status"]["message"]
-        assert "jobName" not in body["status"]
-    else:
-        await wait_for_job(api, kubelet)
