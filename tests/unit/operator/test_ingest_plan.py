@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dreamhub.crd.ingest_job import IngestJob
+from dreamhub.domain.progress import SOURCE, DocumentCounts
 from dreamhub_operator.desired.job import RENEW_SECONDS
 from dreamhub_operator.reconcile.ingest_plan import (
     KEEP_SUCCEEDED_SECONDS,
@@ -203,6 +204,22 @@ def test_the_outcome_in_the_database_counts_more_than_the_job() -> None:
     plan = plan_ingest(ingest_job(), seen, NOW)
     assert plan.finding is not None
     assert plan.finding.phase == "Succeeded"
+
+
+def test_an_error_of_the_source_is_told_before_those_of_documents() -> None:
+    of_one = failed_run().progress.errors[0]
+    errors = (of_one, of_one.model_copy(update={"document": SOURCE, "message": "the login is refused"}))
+    run = run_status("Failed", documents=DocumentCounts(total=3, done=1, failed=2), errors=errors)
+    finding = plan_ingest(ingest_job(), observed(job=job_state(), run=run), NOW).finding
+    assert finding is not None
+    assert finding.message == "the source was not read to its end: the login is refused"
+
+
+def test_why_a_worker_ended_is_told_while_the_next_one_is_awaited() -> None:
+    lost = pod(phase="Failed", ended="Error", exit_code=75, message="Stopping: the worker was asked to stop")
+    finding = plan_ingest(ingest_job(), observed(job=job_state(), pods=[lost]), NOW).finding
+    assert finding is not None
+    assert (finding.reason, finding.message.partition("why: ")[2]) == ("Retrying", lost.message)
 
 
 def test_an_outcome_is_followed_at_once_by_letting_go() -> None:

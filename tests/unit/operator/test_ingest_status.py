@@ -5,6 +5,7 @@ import pytest
 
 from dreamhub.crd.ingest_job import IngestJobStatus, IngestReason
 from dreamhub.domain.conditions import is_true
+from dreamhub.domain.progress import DocumentCounts
 from dreamhub_operator.reconcile.ingest_status import Finding, build_status, fail, pend, progress_of, run, succeed
 from dreamhub_operator.reconcile.statuses import build_patch, dump_status
 from tests.unit.operator.builders import NOW, failed_run, ingest_job, run_status
@@ -44,6 +45,18 @@ def test_exactly_one_of_the_three_summaries_holds(finding: Finding, expected: se
 )
 def test_what_a_job_that_runs_says_of_itself(changes: dict[str, Any], message: str) -> None:
     assert progress_of(run_status(**changes)).message == message
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({}, "3 documents searchable"),
+        ({"skipped": 1, "unread": 2}, "3 documents searchable, 1 of them unchanged; in the source: 2 not read"),
+        ({"unread": 1, "deleted": 4}, "3 documents searchable; in the source: 1 not read, 4 deleted"),
+    ],
+)
+def test_what_a_job_says_of_its_source(counts: dict[str, int], message: str) -> None:
+    assert succeed(run_status("Succeeded", documents=DocumentCounts(total=3, done=3, **counts))).message == message
 
 
 def test_a_job_that_only_just_came_shows_its_total() -> None:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dreamhub.domain.progress import DocumentError
+from dreamhub.domain.progress import SOURCE, DocumentError
 from dreamhub.errors import DreamHubError
 from dreamhub.ids import new_id
 from dreamhub.sql.connections import Connection
 from dreamhub.sql.findings import Finding, name_document, record_findings
 from dreamhub.sql.ingest import RunAttempt, RunDocument, hold_run
-from dreamhub.sql.work_items import SOURCE, NewItem, count_unchanged, enqueue, settle_item
+from dreamhub.sql.work_items import NewItem, count_unchanged, enqueue, settle_item
 from dreamhub_worker.failures import document_error
 from dreamhub_worker.work_queue import WorkQueue
 

@@ -18,6 +18,10 @@ Sentence = Annotated[str, Field(max_length=MOST_LETTERS)]
 Amount = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 
 
+SOURCE = "source"
+"""In place of a document's id: the run's source as a whole is meant."""
+
+
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
@@ -60,6 +64,10 @@ class DocumentError(_Wire):
     def document_id(self) -> str | None:
         """None of an error of a source itself, and of an item of it that never became a document."""
         return self.document if is_id("doc", self.document) else None
+
+    @property
+    def of_source(self) -> bool:
+        return self.document == SOURCE
 
 
 class Progress(_Wire):

@@ -12,13 +12,12 @@ import structlog
 from pydantic import ValidationError
 
 from dreamhub import ids, names
-from dreamhub.domain.progress import DocumentError, Progress
+from dreamhub.domain.progress import SOURCE, DocumentError, Progress
 from dreamhub.errors import InvalidInputError, NotFoundError
 from dreamhub.sql.connections import Connection, Record
 from dreamhub.sql.documents import Page
 from dreamhub.sql.ingest import read_run_document
 from dreamhub.sql.queries import load_queries
-from dreamhub.sql.work_items import SOURCE
 
 _SQL = load_queries("runs")
 

@@ -20,9 +20,6 @@ _SQL = load_queries("work_items")
 _RUNS = load_queries("ingest")
 _RATIOS = json.dumps(dict(TYPICAL))
 
-SOURCE = "source"
-"""In place of a document's id: the item tells of the run's source as a whole."""
-
 
 @dataclass(frozen=True, slots=True)
 class NewItem:

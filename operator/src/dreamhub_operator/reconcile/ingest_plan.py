@@ -210,8 +210,12 @@ def _outcome(observed: IngestObserved) -> Finding | None:
 
 
 def _documents_failed(status: RunStatus) -> str:
-    counts = status.progress.documents
-    first = f": {status.progress.errors[0].message}" if status.progress.errors else ""
+    """Of an error of the source itself first: there may be more documents than anybody has seen."""
+    counts, errors = status.progress.documents, status.progress.errors
+    for error in errors:
+        if error.of_source:
+            return f"the source was not read to its end: {error.message}"
+    first = f": {errors[0].message}" if errors else ""
     return f"{counts.failed} of {counts.total} documents failed{first}"
 
 
@@ -366,7 +370,8 @@ def _progress(status: RunStatus, state: JobState) -> Finding:
 
 
 def _retrying(end: PodState, observed: IngestObserved) -> Finding:
-    message = f"a worker ended with {end.ended}; the next one goes on from there"
+    why = end.message or f"its container's end is {end.ended}"
+    message = f"a worker ended, and the next one goes on from there; why: {why}"
     return run(IngestReason.RETRYING, message, observed.run)
 
 

@@ -111,7 +111,9 @@ def progress_of(status: RunStatus) -> Finding:
 def succeed(status: RunStatus) -> Finding:
     counts = status.progress.documents
     unchanged = f", {counts.skipped} of them unchanged" if counts.skipped else ""
-    message = f"{_count(counts.done)} searchable{unchanged}"
+    told = (f"{counts.unread} not read", counts.unread), (f"{counts.deleted} deleted", counts.deleted)
+    beside = ", ".join(words for words, count in told if count)
+    message = f"{_count(counts.done)} searchable{unchanged}" + (f"; in the source: {beside}" if beside else "")
     return Finding("Succeeded", IngestReason.INGESTED, message, status)
 
 
