@@ -80,8 +80,9 @@ async def reopen(conn: Connection, jobs: Sequence[str]) -> None:
 
 
 async def purge_dead_letters(conn: Connection, choice: Choice) -> int:
-    """Forget them; returns how many. What the job tells of its documents stays."""
-    return len(await conn.fetch(_SQL["purge_dead_letters"], choice.job, _list(choice.versions)))
+    """Forget them, those of replays too; returns how many were listed. What the job tells of its documents stays."""
+    rows = await conn.fetch(_SQL["purge_dead_letters"], choice.job, _list(choice.versions))
+    return sum(row["listed"] for row in rows)
 
 
 def _list(versions: Sequence[str] | None) -> list[str] | None:

@@ -30,7 +30,7 @@ WHERE work_items.uid = chosen.uid AND work_items.version_id = chosen.version_id
 DELETE FROM work_items i USING ingest_runs r
 WHERE r.uid = i.uid AND r.finished_at IS NOT NULL AND i.state = 'Failed'
     AND ($1::text IS NULL OR r.job = $1) AND ($2::text[] IS NULL OR i.version_id = ANY ($2))
-RETURNING i.version_id
+RETURNING i.replayed_by IS NULL AS listed
 
 -- name: find_unanswered
 -- IngestJobs that were to take up a letter of which they have recorded no outcome.
