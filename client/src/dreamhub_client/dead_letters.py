@@ -2,12 +2,18 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.config import JsonDict, JsonValue
 
 from dreamhub_client.models import IngestJob, Page
 from dreamhub_client.wire import MAX_IDS, JobName, Request, Wire
 
 VersionId = Annotated[str, StringConstraints(pattern=r"^ver_[0-9a-f]{32}$")]
+
+
+def _asking(**fields: JsonValue) -> JsonDict:
+    """The schema of a choice whose first field must be there; the others may be, if they are so."""
+    return {"required": [next(iter(fields))], "properties": fields}
 
 
 class DeadLetter(Wire):
@@ -43,6 +49,16 @@ class DeadLetterChoice(Request):
 
 class PurgeChoice(DeadLetterChoice):
     """Which dead letters. Here all of them have to be asked for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                _asking(all={"const": True}, job={"type": "null"}, versions={"type": "null"}),
+                _asking(job={"type": "string"}, all={"const": False}),
+                _asking(versions={"type": "array"}, all={"const": False}),
+            ]
+        }
+    )
 
     all: bool = False
     """Every dead letter. Stands alone."""
