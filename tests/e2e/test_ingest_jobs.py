@@ -18,7 +18,8 @@ async def test_inline_text_becomes_a_search_hit(tenant: Tenant) -> None:
     job = await finish(tenant, name)
     status = job["status"]
     assert (status["phase"], status["reason"]) == ("Succeeded", "Ingested")
-    assert status["progress"]["documents"] == {"total": 1, "done": 1, "skipped": 0, "failed": 0}
+    counts = {"total": 1, "done": 1, "skipped": 0, "failed": 0, "unread": 0, "deleted": 0}
+    assert status["progress"]["documents"] == counts
     assert status["progress"]["percent"] == 100
     assert status["progress"]["chunks"] >= 1
     assert status["observedGeneration"] == job["metadata"]["generation"]
