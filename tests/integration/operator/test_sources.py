@@ -73,7 +73,8 @@ async def test_an_import_folder_becomes_searchable(
         order["links"]["url"] = server.url
         assert await run_worker({**files, "job.json": json.dumps(order)}, tmp_path) == 0
     done = await wait_for(api, "folder", IngestReason.INGESTED, tenant)
-    assert done["status"]["progress"]["documents"] == {"total": 2, "done": 2, "skipped": 0, "failed": 0}
+    counts = {"total": 2, "done": 2, "skipped": 0, "failed": 0, "unread": 0, "deleted": 0}
+    assert done["status"]["progress"]["documents"] == counts
     conn = await asyncpg.connect(files["database-url"])
     assert await conn.fetchval("SELECT count(*) FROM documents WHERE source = 's3' AND active_version IS NOT NULL") == 2
     await conn.close()
