@@ -95,6 +95,9 @@ class Crew:
     async def count_done(self) -> int:
         return await self.rig.count("SELECT count(*) FROM work_items WHERE state = 'Done'")
 
+    async def count_deliveries(self) -> int:
+        return await self.rig.count("SELECT max(deliveries) FROM work_items")
+
     def open(self) -> None:
         for _ in range(1_000):
             self.gate.release()
@@ -208,11 +211,21 @@ async def test_a_stalled_worker_comes_back_to_find_its_document_taken(crew: Crew
     await crew.waiting(1)
     await crew.stall(stalled, worker=0)
     await crew.redis.delete(work_key(crew), f"{work_key(crew)}:entries")
-    other = crew.start(1)
+    crew.gate.release()  # the answer to the stalled one
+    other, calls = crew.start(1), 2
+    await crew.waiting(calls)
+    while await crew.count_deliveries() < 2:
+        calls += 1
+        crew.gate.release()
+        await crew.waiting(calls)
+    os.kill(stalled.pid, signal.SIGCONT)
+
+    async def given_back() -> bool:
+        return await crew.count_deliveries() < 2
+
+    await eventually(given_back, "the stalled worker is told that its document is taken: it was not lost over it")
     crew.open()
     await crew.ended(other)
-    await crew.check()
-    os.kill(stalled.pid, signal.SIGCONT)
     async with asyncio.timeout(90):
         assert await stalled.wait() == 0
     await crew.check()

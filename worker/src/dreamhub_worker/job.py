@@ -208,7 +208,7 @@ class Ingestion:
                     await release_version(conn, current.claimed)
 
     async def leave(self, current: Current) -> None:
-        """This worker is asked to stop; the next one goes on at once."""
+        """Somebody else goes on, and this worker was not lost over it."""
         await self.release(current)
         with suppress(DreamHubError):
             async with self.tools.connection() as conn:

@@ -197,7 +197,10 @@ class Run:
             log.warning("document_not_ingested", version=current.version_id, code=error.code, kind=type(error).__name__)
         match verdict:
             case Verdict.SETTLED | Verdict.LATER:
-                await self.ingestion.release(current)
+                if isinstance(error, FencedError):  # whoever took the document took this worker for lost, and it lives
+                    await self.ingestion.leave(current)
+                else:
+                    await self.ingestion.release(current)
                 self._put_aside(delivery, error)
             case Verdict.FAIL:
                 await self.ingestion.fail(current, error)

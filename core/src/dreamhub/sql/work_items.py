@@ -89,7 +89,7 @@ async def begin_item(conn: Connection, run: RunAttempt, version_id: str, *, stor
 
 
 async def return_item(conn: Connection, run: RunAttempt, version_id: str) -> None:
-    """The worker was asked to stop: that it leaves the item is not the item's fault."""
+    """The worker was asked to stop, or its document was taken though it lives: it was not lost over the item."""
     await conn.execute(_SQL["return_item"], run.uid, version_id)
 
 
