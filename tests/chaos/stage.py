@@ -29,6 +29,7 @@ class Stage:
     redis: Mortal
     operator: Mortal
     objects: ObjectStore
+    superuser_url: str
     folder: Path
 
 
@@ -45,7 +46,7 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
             await stack.enter_async_context(_keep(mortal))
         objects = ObjectStore(stores.s3)
         await objects.ensure_bucket()
-        yield Stage(api, postgres, redis, operator, objects, folder)
+        yield Stage(api, postgres, redis, operator, objects, server.superuser_url, folder)
 
 
 async def _open_servers(folder: Path, stack: contextlib.AsyncExitStack) -> tuple[Api, dict[str, str], Stores]:

@@ -28,7 +28,7 @@ from tests.chaos.job_runner import JobRunner
 from tests.chaos.stage import Stage
 from tests.chaos.storm import Storm
 from tests.integration.operator.control_plane import Api
-from tests.integration.operator.deployment import ready_tenant
+from tests.integration.operator.deployment import TENANTS, ready_tenant
 from tests.integration.operator.kubelet import Kubelet
 
 LOOK_SECONDS = 0.2
@@ -105,11 +105,12 @@ async def run_trial(stage: Stage, plan: Plan) -> Result:
     told = time.monotonic() - begun
     seconds = (runner.ended or time.monotonic()) - begun
     cpu = {"workers": sum(pod.cpu_seconds for pod in runner.pods), "operators": stage.operator.cpu_seconds - operators}
+    await _leave(stage.api, home.tenant)
     async with _connect(home.url) as conn:
         verdict = await check(conn, home.keys, plan.corpus, Told(witness.percents, witness.status))
+    await _end_builds(stage.superuser_url)
     if late:
         verdict = Verdict(verdict.lost, verdict.duplicated, (late, *verdict.faults))
-    await stage.api.ok("DELETE", f"{path}/all")
     used = {name: round(spent, 1) for name, spent in cpu.items()}
     return Result(round(seconds, 1), round(told, 1), plan.corpus.chunks, dict(storm.kills), storm.frozen, used, verdict)
 
@@ -149,6 +150,20 @@ async def _settle(api: Api) -> Home:
     secret = await api.ok("GET", f"/api/v1/namespaces/dh-{tenant}/secrets/{CREDENTIALS_SECRET}")
     url, keys = read_entry(secret, "database-url"), read_entry(secret, "keys.json")
     return Home(tenant, url or "", DataKeys.parse(keys or ""))
+
+
+async def _leave(api: Api, tenant: str) -> None:
+    """Its data stays, and no vector index is begun any more."""
+    path = f"{TENANTS}/{tenant}"
+    await api.ok("DELETE", path)
+    await api.merge(path, {"metadata": {"finalizers": None}})
+
+
+async def _end_builds(superuser_url: str) -> None:
+    """A vector index that was begun when the run was over: the next run is to have the processors for itself."""
+    async with _connect(superuser_url) as conn:
+        while await conn.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index"):
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _upload(objects: ObjectStore, home: Home, corpus: Corpus) -> list[str]:
