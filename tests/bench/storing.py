@@ -29,6 +29,7 @@ from dreamhub.sql.landing import (
     seal_chunks,
     store_batch,
 )
+from dreamhub.sql.vectors import BUILD_MEMORY
 from tests.bench.corpus import write_document
 from tests.bench.environment import Environment
 from tests.bench.peers import open_peer
@@ -143,7 +144,7 @@ async def _against_literals(environment: Environment, admin: Connection, stored:
 
 
 async def _against_live_index(environment: Environment, admin: Connection, rows: Rows, stored: float) -> list[Row]:
-    await admin.execute("SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0")
+    await admin.execute(f"SET maintenance_work_mem = '{BUILD_MEMORY}'")
     copying, indexing = await _load_then_index(admin, await _make_table(admin, environment, "later"), rows)
     live = await _copy(admin, await _make_table(admin, environment, "live", _VECTORS), rows)
     table = await _make_table(admin, environment, "tutorial", _KEYS, _TERMS, _VECTORS)

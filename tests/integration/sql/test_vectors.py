@@ -1,6 +1,7 @@
 """A tenant's vector index: built by the operator, used by searches, complete whatever is written meanwhile."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -69,6 +70,24 @@ async def test_an_index_is_built_used_and_dropped(
     await drop_vector_indexes(operator_connection, login.tenant)
     assert not (await fetch_vector_indexes(operator_connection, [login.tenant]))[login.tenant].indexed
     assert await find(api_pool, login) == exact
+
+
+async def test_a_server_without_room_for_helpers_builds_without_them(
+    tenant: TenantLogin, tenant_connection: Connection, operator_connection: Connection
+) -> None:
+    await ingest(tenant_connection, tenant.keys, File("first.txt", TEXTS[:1000]))
+    told: list[str] = []
+    operator_connection.add_log_listener(lambda _, message: told.append(message.message))
+    async with operator_connection.transaction():
+        await operator_connection.execute("SET LOCAL client_min_messages = debug1")
+        await operator_connection.execute("SET LOCAL min_parallel_table_scan_size = 0")
+        assert await operator_connection.fetchval("SELECT dreamhub.build_vector_index($1, '1500GB')", tenant.tenant)
+    found = await fetch_vector_indexes(operator_connection, [tenant.tenant])
+    assert found[tenant.tenant].indexed
+    assert [re.search("with request for [1-9]", line) is not None for line in told if "building index" in line] == [
+        True,
+        False,
+    ]
 
 
 async def test_what_is_written_after_the_build_is_found(

@@ -15,7 +15,7 @@ _SQL = load_queries("schema")
 SCHEMA_MIN = 29
 """The oldest schema that this build's SQL works with."""
 
-SCHEMA_HEAD = 29
+SCHEMA_HEAD = 30
 """The newest migration that this build ships; a test compares it with `migrations/`."""
 
 

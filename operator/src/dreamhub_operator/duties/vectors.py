@@ -20,7 +20,7 @@ READ_SECONDS = 15.0
 """What was read counts for so long: one query for all tenants, whatever their number."""
 LOOK_SECONDS = 30.0
 WORKERS = 1
-"""Builds at a time: each takes a core of the database server."""
+"""Builds at a time: each takes a core of the database server, and those of its helpers."""
 RETRY_SECONDS = 300.0
 
 Change = Literal["Build", "Drop", "Statistics"]
