@@ -24,8 +24,8 @@ from tests.integration.servers import temporary_folder
 OUTPUT = Path("build/chaos.json")
 WARM_CHUNKS = 3_000
 CHUNKS = (50_000, 150_000)
-"""Of the runs that are made unless others are asked for. The smaller one is over before half of the kills have come,
-and what it loses at its beginning and its end weighs most; in the larger one most of them fall into the work."""
+"""Of the runs that are made unless others are asked for. In the smaller one, what it loses at its beginning and its end
+weighs most; in the larger one twice as many kills fall into the work."""
 
 _COLUMNS = "{:18} {:>7} {:>8} {:>6} {:>9} {:>6} {:>6} {:>6}  {}"
 
